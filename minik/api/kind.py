@@ -1,0 +1,175 @@
+"""`Kind`: all that minik knows of one kind besides its fields (those are in `tables/`).
+
+One file per kind under `minik/api/<group>_<version>/` exports `KIND`; `registry.py` collects them. Everything here is pure: a
+hook takes values and changes at most the draft it is given. What needs state (addresses, quotas, other objects) is admission
+and lives in `minik/server/admission/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from minik.api.errors import FieldError
+from minik.api.meta import GroupVersionKind, Obj, ROObj
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of `kubectl get` (meta.k8s.io/v1 TableColumnDefinition). `priority` 1 shows with `-o wide` only."""
+
+    name: str
+    value: Callable[[ROObj, datetime], Any]
+    """(object, now) → the cell: a string, a whole number or a boolean."""
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subresource:
+    """A subresource for discovery and routing. An empty group and version mean those of its kind."""
+
+    name: str
+    kind: str
+    group: str = ""
+    version: str = ""
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalePaths:
+    """Where `/scale` finds its numbers: dotted paths into the object."""
+
+    spec_replicas: str = "spec.replicas"
+    status_replicas: str = "status.replicas"
+    selector: str = "spec.selector"
+    """A path to a LabelSelector, to a plain map of labels, or (custom kinds) to its text form."""
+
+
+def _nothing(_draft: Obj) -> None:
+    pass
+
+
+def _keep(_draft: Obj, _old: ROObj) -> None:
+    pass
+
+
+def _valid(_obj: ROObj) -> Sequence[FieldError]:
+    return ()
+
+
+def _valid_update(_new: ROObj, _old: ROObj) -> Sequence[FieldError]:
+    return ()
+
+
+def _no_warnings(_obj: ROObj) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """The descriptor of a kind. The server, the clients and kubectl's discovery all read it."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    schema: str
+    """The type's name in the tables, as in OpenAPI: `io.k8s.api.apps.v1.Deployment`."""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    subresources: tuple[Subresource, ...] = ()
+    scale: ScalePaths | None = None
+
+    default: Callable[[Obj], None] = _nothing
+    """Fill in defaults that depend on other fields (those that do not stand in the tables and are already there)."""
+    prepare_create: Callable[[Obj], None] = _nothing
+    """Drop or set what a creator may not: typically `status`. Runs after defaulting, before admission."""
+    prepare_update: Callable[[Obj, ROObj], None] = _keep
+    """(draft, old): the same for an update of the main resource. `status` is kept from `old` by the server beforehand if the kind
+    has a status subresource; generation is counted by the server when anything outside metadata and status changed."""
+    validate: Callable[[ROObj], Sequence[FieldError]] = _valid
+    """Everything wrong with an object, its metadata excepted (the server checks ObjectMeta for every kind)."""
+    validate_update: Callable[[ROObj, ROObj], Sequence[FieldError]] = _valid_update
+    """(new, old): what an update may not change. `validate(new)` has run too."""
+    validate_status: Callable[[ROObj, ROObj], Sequence[FieldError]] = _valid_update
+    """(new, old) for an update through the status subresource."""
+    validate_name: Callable[[str], Sequence[str]] | None = None
+    """name → what is wrong with it, in words. None: a DNS-1123 subdomain."""
+    warnings: Callable[[ROObj], Sequence[str]] = _no_warnings
+    """Sentences for `Warning:` headers on create and update."""
+
+    columns: tuple[Column, ...] = ()
+    """Without the leading Name column, which every kind has. Empty: Name and Age."""
+    fields: Mapping[str, Callable[[ROObj], str]] = field(default_factory=dict)
+    """Selectable fields besides `metadata.name` and `metadata.namespace`."""
+
+    is_durable: Callable[[str], bool] = lambda _namespace: True
+    """namespace → whether objects there must survive the process. False for Events and node heartbeats."""
+    grace_seconds: Callable[[ROObj, int | None], int] | None = None
+    """Graceful deletion (pods only): (object, the asked gracePeriodSeconds) → the grace to use; 0 deletes at once."""
+    orphans_by_default: bool = False
+    """Whether a delete without propagationPolicy orphans dependents (legacy core/v1 ReplicationController)."""
+    generation: bool = True
+    """Whether metadata.generation is counted."""
+
+    @property
+    def gvk(self) -> GroupVersionKind:
+        return GroupVersionKind(self.group, self.version, self.kind)
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def resource(self) -> str:
+        """The kind's short unique name inside minik: `pods`, `deployments.apps`. Also its key prefix in the store."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @property
+    def has_status(self) -> bool:
+        return any(s.name == "status" for s in self.subresources)
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection, object or subresource."""
+        parts = ["/apis" if self.group else "/api"]
+        if self.group:
+            parts.append(self.group)
+        parts.append(self.version)
+        if namespace and self.namespaced:
+            parts += ("namespaces", namespace)
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+    def key(self, namespace: str, name: str) -> str:
+        """The object's key in the store: `pods/default/web`, `nodes//n1`."""
+        return f"{self.resource}/{namespace if self.namespaced else ''}/{name}"
+
+
+STATUS = "status"
+
+
+def status_of(kind: str) -> Subresource:
+    """The `status` subresource of a kind."""
+    return Subresource(name=STATUS, kind=kind)
+
+
+def scale_subresource() -> Subresource:
+    return Subresource(name="scale", kind="Scale", group="autoscaling", version="v1")

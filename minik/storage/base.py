@@ -1,0 +1,161 @@
+"""`Store`: the boundary between the API machinery and whatever keeps its bytes.
+
+Knows no kinds: keys are text (`pods/default/web`), values are bytes. Implementations: `sqlite.py` (the real one) and `memory.py`
+(the readable reference); one contract suite, `tests/contract/test_store.py`, holds for both.
+
+    StoreError
+    ├── ConflictError    an op's expectation did not hold; nothing of the commit was written
+    ├── CompactedError   the asked revision lies before the retained window
+    ├── SlowReaderError  a watcher did not read and its buffer is full; it must list again
+    ├── StoreFullError   the medium refused the write (disk full, read-only); nothing was written
+    └── ClosedError      the store is closed
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NewType, Protocol
+
+Revision = NewType("Revision", int)
+"""Position in the store's log: starts at 1 with the first write, grows by one a key written, never goes back."""
+
+ABSENT = Revision(0)
+"""As an expectation: the key must not exist."""
+
+
+class StoreError(Exception):
+    """Base of all errors of a store."""
+
+
+class ConflictError(StoreError):
+    """`key` is at `actual` (ABSENT if it does not exist), not where the op expected it."""
+
+    def __init__(self, key: str, actual: Revision) -> None:
+        super().__init__(f"{key} is at revision {actual}")
+        self.key = key
+        self.actual = actual
+
+
+class CompactedError(StoreError):
+    """The wanted revision is older than `oldest`, the oldest one still retained."""
+
+    def __init__(self, wanted: int, oldest: int) -> None:
+        super().__init__(f"too old resource version: {wanted} ({oldest})")
+        self.wanted = wanted
+        self.oldest = oldest
+
+
+class SlowReaderError(StoreError):
+    """The watcher's bounded buffer overflowed."""
+
+
+class StoreFullError(StoreError):
+    """The medium refused the write; nothing was written."""
+
+
+class ClosedError(StoreError):
+    """The store is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One key's state. `created` is the revision that created it, `revision` the one that wrote it last."""
+
+    key: str
+    value: bytes
+    revision: Revision
+    created: Revision
+
+
+class EventType(IntEnum):
+    """What happened to a key. The numbers are stored."""
+
+    PUT = 1
+    DELETE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One write. For a DELETE `value` is the last value before it (None if unknown), for a PUT the new one.
+
+    `previous` is the value before a PUT that replaced one, or None: watches with selectors need both states.
+    """
+
+    type: EventType
+    key: str
+    value: bytes | None
+    previous: bytes | None
+    revision: Revision
+    created: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One write of a commit. `value` None deletes.
+
+    `expected`: the revision the key must be at (`ABSENT`: it must not exist), or None for whatever it is at.
+    `durable` False: need not survive the process (kept in memory, never on disk).
+    """
+
+    key: str
+    value: bytes | None
+    expected: Revision | None = None
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list: `records` in key order as of `revision`; `more` if records remain after the last one."""
+
+    records: Sequence[Record]
+    revision: Revision
+    more: bool
+    remaining: int = 0
+
+
+class Store(Protocol):
+    """An ordered log of key writes. Each success gets the next revision; watchers see exactly that order."""
+
+    async def get(self, key: str) -> Record | None:
+        """The key's committed state."""
+        ...
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 0, at: Revision | None = None) -> Page:
+        """Records whose key starts with `prefix`, in key order, after the key `after`, at most `limit` (0: all).
+
+        `at`: as of that revision. Raises CompactedError if it is outside the retained window.
+        """
+        ...
+
+    async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
+        """Write all of `ops` or nothing; returns each op's revision once all of it is durable.
+
+        Raises ConflictError, StoreFullError, ClosedError. Deleting an absent key without expectation is a ConflictError.
+        Cancelling the caller does not undo the write.
+        """
+        ...
+
+    def watch(self, prefix: str, *, since: Revision) -> AsyncIterator[Event]:
+        """Every event of keys with `prefix` after `since`, gapless and in revision order, then live ones for ever.
+
+        Events appear only once durable. Raises CompactedError (at the first step) and SlowReaderError.
+        """
+        ...
+
+    async def compact(self, upto: Revision) -> None:
+        """Forget history up to and including `upto`; current state is untouched."""
+        ...
+
+    async def current_revision(self) -> Revision:
+        """The last committed revision."""
+        ...
+
+    async def oldest_revision(self) -> Revision:
+        """A watch or list at this revision or a later one works."""
+        ...
+
+    async def close(self) -> None:
+        """Write what was accepted, refuse the rest with ClosedError, release everything. Twice is fine."""
+        ...
