@@ -193,7 +193,7 @@ class Path(str):
     def child(self, *names: str) -> Path:
         return Path(".".join((self, *names)) if self else ".".join(names))
 
-    def index(self, number: int) -> Path:
+    def index(self, number: int) -> Path:  # type: ignore[override]  # a list index, never str's search
         return Path(f"{self}[{number}]")
 
     def key(self, key: str) -> Path:

@@ -81,7 +81,7 @@ def labels(obj: ROObj) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
-def annotations(obj: ROObj) -> Mapping[str, str]:
+def annotations(obj: ROObj) -> Mapping[str, str]:  # type: ignore[no-redef]  # shadows only the __future__ marker
     return obj["metadata"].get("annotations") or {}
 
 

@@ -28,7 +28,7 @@ class PatchField(Protocol):
     def patch_strategy(self) -> str: ...
     @property
     def schema(self) -> PatchSchema | None:
-        """Of the field's struct, of its list's elements or of its map's values; None for anything that is not a struct."""
+        """Of the field's struct, its list's elements or its map's values; None where those are no structs."""
         ...
 
 
@@ -51,7 +51,7 @@ def _merge_map(target: ROObj, patch: Obj, schema: PatchSchema | None) -> Obj | N
     directive = patch.get(_PATCH)
     if directive is not None:
         if directive == "replace":
-            return _without_directives({k: v for k, v in patch.items() if k != _PATCH})
+            return {k: _without_directives(v) for k, v in patch.items() if k != _PATCH and v is not None}
         if directive == "delete":
             return None
         if directive != "merge":
@@ -143,8 +143,8 @@ def _order(key: str, value: Any) -> list[Any]:
 
 
 def _ordered(merged: Sequence[Any], order: Sequence[Any], original: Sequence[Any], merge_key: str | None) -> list[Any]:
-    """`merged` so that the items named by `order` stand in that order, and those only the server has keep their places among them
-    as well as can be (strategicpatch's normalizeElementOrder)."""
+    """`merged` so that the items named by `order` stand in that order, and those only the server has keep their
+    places among them as well as can be (strategicpatch's normalizeElementOrder)."""
 
     def identity(item: Any) -> Any:
         return item.get(merge_key) if merge_key and isinstance(item, dict) else item
