@@ -1,0 +1,42 @@
+"""Node selectors (core/v1 NodeSelector): terms are alternatives, the requirements of a term all hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def matches(selector: Mapping[str, Any], labels: Mapping[str, str], name: str) -> bool:
+    """Whether a node of these labels and this name is selected. No term selects nothing."""
+    return any(matches_term(term, labels, name) for term in selector.get("nodeSelectorTerms") or ())
+
+
+def matches_term(term: Mapping[str, Any], labels: Mapping[str, str], name: str) -> bool:
+    """One term; an empty one matches nothing."""
+    expressions = term.get("matchExpressions") or ()
+    fields = term.get("matchFields") or ()
+    if not expressions and not fields:
+        return False
+    return all(_holds(r, labels.get(r["key"])) for r in expressions) and all(
+        _holds(r, name if r["key"] == "metadata.name" else None) for r in fields
+    )
+
+
+def _holds(requirement: Mapping[str, Any], value: str | None) -> bool:
+    operator = requirement["operator"]
+    values = requirement.get("values") or ()
+    if operator == "In":
+        return value is not None and value in values
+    if operator == "NotIn":
+        return value is None or value not in values
+    if operator == "Exists":
+        return value is not None
+    if operator == "DoesNotExist":
+        return value is None
+    if operator in ("Gt", "Lt"):
+        try:
+            have, bound = int(value or ""), int(values[0])
+        except (ValueError, IndexError):
+            return False
+        return have > bound if operator == "Gt" else have < bound
+    return False

@@ -1,0 +1,112 @@
+"""One scheduling decision, as a pure function of the pod, the cluster, the plugins and a random number generator.
+
+The `Decision` says for each node looked at which filter refused and what each score gave: `minik why` prints it, a
+FailedScheduling event sums it up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from minik.sched.plugins import Plugins
+from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+
+MIN_FEASIBLE = 100
+"""With so many feasible nodes a search may stop (kube-scheduler's minFeasibleNodesToFind)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Which filter refused a node, and why in words."""
+
+    filter: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Decision:
+    """The outcome. `node` is "" if the pod fits nowhere."""
+
+    node: str = ""
+    considered: int = 0
+    total: int = 0
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    """node → its refusal."""
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    """node → score plugin → weighted rate; only where several nodes were feasible."""
+
+    def summary(self) -> str:
+        """Why the pod fits nowhere, in kube-scheduler's words."""
+        if not self.total:
+            return "no nodes available to schedule pods"
+        counts = Counter(r.reason for r in self.refusals.values())
+        reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
+        return f"0/{self.total} nodes are available: {reasons}."
+
+
+def wanted_feasible(nodes: int) -> int:
+    """How many feasible nodes are enough to choose from: all of 100, then a share that falls from 50 % to 5 %."""
+    if nodes <= MIN_FEASIBLE:
+        return nodes
+    return max(MIN_FEASIBLE, nodes * max(5, 50 - nodes // 125) // 100)
+
+
+def schedule(pod: PodInfo, cluster: Cluster, plugins: Plugins, rng: random.Random, *, start: int = 0) -> Decision:
+    """Choose a node for `pod`. Looking begins at node number `start`, so that large clusters are used evenly."""
+    nodes = cluster.nodes
+    decision = Decision(total=len(nodes))
+    feasible = _feasible(pod, cluster, plugins, decision, start)
+    if not feasible:
+        return decision
+    if len(feasible) == 1:
+        decision.node = feasible[0].name
+        return decision
+    decision.node = _best(pod, cluster, plugins, feasible, decision, rng)
+    return decision
+
+
+def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, start: int) -> Sequence[NodeInfo]:
+    prepared = [(f.name, f.prepare(pod, cluster)) for f in plugins.filters]
+    checks = [(name, check) for name, check in prepared if check is not None]
+    nodes = cluster.nodes
+    wanted = wanted_feasible(len(nodes))
+    found: list[NodeInfo] = []
+    for offset in range(len(nodes)):
+        node = nodes[(start + offset) % len(nodes)]
+        decision.considered += 1
+        for name, check in checks:
+            reason = check(node)
+            if reason is not None:
+                decision.refusals[node.name] = Refusal(name, reason)
+                break
+        else:
+            found.append(node)
+            if len(found) >= wanted:
+                break
+    return found
+
+
+def _best(
+    pod: PodInfo,
+    cluster: Cluster,
+    plugins: Plugins,
+    feasible: Sequence[NodeInfo],
+    decision: Decision,
+    rng: random.Random,
+) -> str:
+    prepared = [(s.name, s.weight, s.prepare(pod, cluster, feasible)) for s in plugins.scores]
+    rates = [(name, weight, rate) for name, weight, rate in prepared if rate is not None]
+    best: list[str] = []
+    best_total = -1.0
+    for node in feasible:
+        given = {name: weight * rate(node) for name, weight, rate in rates}
+        decision.scores[node.name] = given
+        total = sum(given.values())
+        if total > best_total:
+            best, best_total = [node.name], total
+        elif total == best_total:
+            best.append(node.name)
+    return best[0] if len(best) == 1 else rng.choice(best)

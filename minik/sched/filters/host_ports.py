@@ -1,0 +1,30 @@
+"""NodePorts: no two pods of a node take the same host port."""
+
+from __future__ import annotations
+
+from minik.sched.plugins import Check, Filter
+from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+
+ANY = "0.0.0.0"
+
+
+def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
+    wanted = pod.host_ports
+    if not wanted:
+        return None
+
+    def check(node: NodeInfo) -> str | None:
+        for address, protocol, port in wanted:
+            for taken_address, taken_protocol, taken_port in node.ports:
+                if (
+                    port == taken_port
+                    and protocol == taken_protocol
+                    and (address == taken_address or ANY in (address, taken_address))
+                ):
+                    return "node(s) didn't have free ports for the requested pod ports"
+        return None
+
+    return check
+
+
+FILTER = Filter("NodePorts", prepare)

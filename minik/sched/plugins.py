@@ -1,0 +1,68 @@
+"""The shape of the scheduler's plugins, and their order.
+
+A plugin is prepared once for a pod and then asked about nodes, so that what depends on the pod alone is computed once; a plugin
+that has nothing to say about a pod prepares to None and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+
+Check: TypeAlias = Callable[[NodeInfo], str | None]
+"""A node → why the pod cannot run there (as FailedScheduling says it), or None if it can."""
+
+Rate: TypeAlias = Callable[[NodeInfo], float]
+"""A node → how well it suits, 0 to 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Refuses nodes."""
+
+    name: str
+    prepare: Callable[[PodInfo, Cluster], Check | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Ranks the nodes that no filter refused; the total is the sum of `weight` times each rate."""
+
+    name: str
+    weight: int
+    prepare: Callable[[PodInfo, Cluster, Sequence[NodeInfo]], Rate | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """What one scheduling profile runs, in order."""
+
+    filters: Sequence[Filter]
+    scores: Sequence[Score]
+
+
+def default_plugins() -> Plugins:
+    """Cheap filters first; weights are kube-scheduler's."""
+    from minik.sched.filters import host_ports, node_affinity, node_name, resources, taints, unschedulable
+    from minik.sched.scores import balanced, least_allocated, preferred_affinity, preferred_taints, spread
+
+    return Plugins(
+        filters=(
+            unschedulable.FILTER,
+            node_name.FILTER,
+            taints.FILTER,
+            node_affinity.FILTER,
+            host_ports.FILTER,
+            resources.FILTER,
+        ),
+        scores=(
+            least_allocated.SCORE,
+            balanced.SCORE,
+            spread.SCORE,
+            preferred_affinity.SCORE,
+            preferred_taints.SCORE,
+        ),
+    )

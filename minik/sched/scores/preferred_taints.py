@@ -1,0 +1,28 @@
+"""TaintToleration's score: fewer untolerated PreferNoSchedule taints are better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minik.api.core_v1 import tolerations
+from minik.sched.plugins import Rate, Score
+from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+
+
+def prepare(pod: PodInfo, _cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rate | None:
+    tolerated = pod.spec.get("tolerations") or ()
+
+    def disliked(node: NodeInfo) -> int:
+        return sum(
+            1
+            for taint in node.taints
+            if taint.get("effect") == "PreferNoSchedule" and not tolerations.tolerates(tolerated, taint)
+        )
+
+    most = max((disliked(node) for node in feasible if node.taints), default=0)
+    if not most:
+        return None
+    return lambda node: 100 * (most - disliked(node)) / most
+
+
+SCORE = Score("TaintToleration", 3, prepare)

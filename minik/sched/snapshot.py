@@ -1,0 +1,195 @@
+"""What the scheduler knows: nodes with what runs on them, kept up to date change by change.
+
+`Cluster` is changed by `loop.py` alone; plugins and `cycle.py` only read it. Quantities are whole numbers: CPU in thousandths,
+all else in units (bytes, pieces).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from minik.api import meta, quantity
+from minik.api.core_v1 import pods
+from minik.api.meta import Key, ROObj
+
+HOSTNAME = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+
+
+class PodInfo:
+    """A pod as the scheduler sees it; computed once for each object."""
+
+    __slots__ = ("host_ports", "key", "labels", "node", "obj", "owner", "priority", "requests", "spec", "uid")
+
+    def __init__(self, obj: ROObj) -> None:
+        spec: Mapping[str, Any] = obj["spec"]
+        self.obj = obj
+        self.spec = spec
+        self.key: Key = meta.key(obj)
+        self.uid: str = meta.uid(obj)
+        self.labels: Mapping[str, str] = meta.labels(obj)
+        self.node: str = spec.get("nodeName") or ""
+        self.priority: int = spec.get("priority") or 0
+        self.requests: dict[str, int] = pods.pod_requests(obj)
+        owner = meta.controller_of(obj)
+        self.owner: str = owner["uid"] if owner else ""
+        self.host_ports: Sequence[tuple[str, str, int]] = _host_ports(spec)
+
+
+def _host_ports(spec: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
+    """(address, protocol, port) of every host port the pod takes; the address is 0.0.0.0 where none is named."""
+    found = []
+    for container in (*spec["containers"], *(spec.get("initContainers") or ())):
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                found.append((port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", port["hostPort"]))
+    return tuple(found)
+
+
+class NodeInfo:
+    """A node and the sum of what its pods ask for. `obj` is None while pods are known of a node that is not."""
+
+    __slots__ = (
+        "allocatable", "labels", "name", "obj", "owners", "pods", "ports", "requested", "taints", "unschedulable", "zone",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.obj: ROObj | None = None
+        self.labels: Mapping[str, str] = {}
+        self.taints: Sequence[Mapping[str, Any]] = ()
+        self.unschedulable = False
+        self.zone = ""
+        self.allocatable: dict[str, int] = {}
+        self.requested: dict[str, int] = {}
+        self.pods: dict[str, PodInfo] = {}
+        self.owners: dict[str, int] = {}
+        """controller uid → how many of its pods are here."""
+        self.ports: dict[tuple[str, str, int], int] = {}
+
+    def set(self, obj: ROObj) -> None:
+        spec = obj.get("spec") or {}
+        self.obj = obj
+        self.labels = meta.labels(obj)
+        self.taints = spec.get("taints") or ()
+        self.unschedulable = bool(spec.get("unschedulable"))
+        self.zone = self.labels.get(ZONE, "")
+        self.allocatable = quantities((obj.get("status") or {}).get("allocatable") or {})
+
+    def add(self, pod: PodInfo) -> None:
+        self.pods[pod.uid] = pod
+        self._count(pod, 1)
+
+    def remove(self, uid: str) -> None:
+        pod = self.pods.pop(uid, None)
+        if pod is not None:
+            self._count(pod, -1)
+
+    def _count(self, pod: PodInfo, sign: int) -> None:
+        requested = self.requested
+        for resource, amount in pod.requests.items():
+            requested[resource] = requested.get(resource, 0) + sign * amount
+        if pod.owner:
+            self.owners[pod.owner] = self.owners.get(pod.owner, 0) + sign
+            if not self.owners[pod.owner]:
+                del self.owners[pod.owner]
+        for port in pod.host_ports:
+            self.ports[port] = self.ports.get(port, 0) + sign
+            if not self.ports[port]:
+                del self.ports[port]
+
+
+def quantities(resources: Mapping[str, Any]) -> dict[str, int]:
+    """A ResourceList as whole numbers: CPU in thousandths, all else rounded up to units."""
+    return {
+        name: quantity.parse(amount).milli() if name == "cpu" else quantity.parse(amount).value()
+        for name, amount in resources.items()
+    }
+
+
+class Cluster:
+    """All nodes, and every pod that has one (bound, or assumed to be while its binding is under way)."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeInfo] = {}
+        self._order: list[NodeInfo] = []
+        self._where: dict[str, str] = {}
+        self.zones: dict[str, int] = {}
+        """zone → how many schedulable-known nodes it has."""
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[NodeInfo]:
+        return iter(self._order)
+
+    @property
+    def nodes(self) -> Sequence[NodeInfo]:
+        """Every known node, in the order they joined."""
+        return self._order
+
+    def get(self, name: str) -> NodeInfo | None:
+        return self._nodes.get(name)
+
+    def node_of(self, uid: str) -> str:
+        """The node a pod counts on, or ""."""
+        return self._where.get(uid, "")
+
+    def set_node(self, obj: ROObj) -> None:
+        name = meta.name(obj)
+        node = self._nodes.get(name)
+        if node is None:
+            node = self._nodes[name] = NodeInfo(name)
+        if node.obj is None:
+            self._order.append(node)
+        else:
+            self._count_zone(node.zone, -1)
+        node.set(obj)
+        self._count_zone(node.zone, 1)
+
+    def remove_node(self, name: str) -> None:
+        node = self._nodes.get(name)
+        if node is None or node.obj is None:
+            return
+        self._order.remove(node)
+        self._count_zone(node.zone, -1)
+        node.obj = None
+        if not node.pods:
+            del self._nodes[name]
+
+    def _count_zone(self, zone: str, sign: int) -> None:
+        if zone:
+            self.zones[zone] = self.zones.get(zone, 0) + sign
+            if not self.zones[zone]:
+                del self.zones[zone]
+
+    def set_pod(self, pod: PodInfo, node_name: str) -> None:
+        """Count `pod` on a node, and on no other."""
+        self.remove_pod(pod.uid)
+        node = self._nodes.get(node_name)
+        if node is None:
+            node = self._nodes[node_name] = NodeInfo(node_name)
+        node.add(pod)
+        self._where[pod.uid] = node_name
+
+    def remove_pod(self, uid: str) -> None:
+        name = self._where.pop(uid, None)
+        if name is None:
+            return
+        node = self._nodes[name]
+        node.remove(uid)
+        if node.obj is None and not node.pods:
+            del self._nodes[name]
+
+    @classmethod
+    def of(cls, nodes: Iterable[ROObj], bound: Iterable[ROObj] = ()) -> Cluster:
+        """A cluster of these nodes and the pods already on them."""
+        cluster = cls()
+        for node in nodes:
+            cluster.set_node(node)
+        for obj in bound:
+            pod = PodInfo(obj)
+            if pod.node:
+                cluster.set_pod(pod, pod.node)
+        return cluster
