@@ -1,0 +1,1 @@
+"""The kinds of autoscaling/v1, one file each."""

@@ -1,0 +1,45 @@
+"""All built-in kinds, in the order in which discovery lists groups. A new kind is added here and nowhere else."""
+
+from __future__ import annotations
+
+from minik.api.apps_v1 import deployment, replicaset
+from minik.api.coordination_v1 import lease
+from minik.api.core_v1 import (
+    binding,
+    configmap,
+    endpoints,
+    event,
+    namespace,
+    node,
+    pod,
+    replicationcontroller,
+    secret,
+    service,
+    serviceaccount,
+)
+from minik.api.discovery_v1 import endpointslice
+from minik.api.kind import Kind
+from minik.api.registry import Registry
+
+BUILTIN: tuple[Kind, ...] = (
+    binding.KIND,
+    configmap.KIND,
+    endpoints.KIND,
+    event.KIND,
+    namespace.KIND,
+    node.KIND,
+    pod.KIND,
+    replicationcontroller.KIND,
+    secret.KIND,
+    service.KIND,
+    serviceaccount.KIND,
+    deployment.KIND,
+    replicaset.KIND,
+    lease.KIND,
+    endpointslice.KIND,
+)
+
+
+def builtin_registry() -> Registry:
+    """A fresh registry of the built-in kinds (custom ones are added to it later)."""
+    return Registry(BUILTIN)

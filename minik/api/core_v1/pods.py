@@ -1,0 +1,184 @@
+"""Reading Pods: what controllers, the scheduler, the node and the printer ask of one.
+
+All functions take a read-only Pod and allocate little. Resource sums follow KEP-753 (sidecars): the larger of what runs and what
+initialises, plus overhead; a pod-level request replaces the sum (KEP-2837).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from minik.api import meta, quantity
+from minik.api.meta import ROObj
+
+TERMINAL = ("Succeeded", "Failed")
+QOS = Literal["Guaranteed", "Burstable", "BestEffort"]
+
+
+def phase(pod: ROObj) -> str:
+    return (pod.get("status") or {}).get("phase") or ""
+
+
+def node_name(pod: ROObj) -> str:
+    return (pod.get("spec") or {}).get("nodeName") or ""
+
+
+def ip(pod: ROObj) -> str:
+    return (pod.get("status") or {}).get("podIP") or ""
+
+
+def is_finished(pod: ROObj) -> bool:
+    """Succeeded or Failed: it will not run again."""
+    return phase(pod) in TERMINAL
+
+
+def is_active(pod: ROObj) -> bool:
+    """Neither finished nor being deleted (controller.IsPodActive)."""
+    return not is_finished(pod) and not meta.is_deleting(pod)
+
+
+def is_scheduled(pod: ROObj) -> bool:
+    return bool(node_name(pod))
+
+
+def is_ready(pod: ROObj) -> bool:
+    """Whether the Ready condition is True."""
+    return has_condition(pod, "Ready")
+
+
+def has_condition(pod: ROObj, type_: str) -> bool:
+    condition = meta.condition(pod, type_)
+    return condition is not None and condition.get("status") == "True"
+
+
+def ready_since(pod: ROObj) -> str | None:
+    """The wire time at which the pod became ready, or None if it is not."""
+    condition = meta.condition(pod, "Ready")
+    if condition is None or condition.get("status") != "True":
+        return None
+    return condition.get("lastTransitionTime")
+
+
+def is_host_network(pod: ROObj) -> bool:
+    return bool((pod.get("spec") or {}).get("hostNetwork"))
+
+
+def is_mirror(pod: ROObj) -> bool:
+    """Whether it mirrors a static pod of a node."""
+    return "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or ())
+
+
+def containers(pod: ROObj) -> Sequence[Mapping[str, Any]]:
+    return (pod.get("spec") or {}).get("containers") or ()
+
+
+def init_containers(pod: ROObj) -> Sequence[Mapping[str, Any]]:
+    return (pod.get("spec") or {}).get("initContainers") or ()
+
+
+def is_sidecar(container: Mapping[str, Any]) -> bool:
+    """An init container that keeps running (`restartPolicy: Always`)."""
+    return container.get("restartPolicy") == "Always"
+
+
+def restarts(pod: ROObj) -> int:
+    """All restarts of its containers."""
+    return sum(s.get("restartCount", 0) for s in (pod.get("status") or {}).get("containerStatuses") or ())
+
+
+def host_ports(pod: ROObj) -> list[tuple[str, str, int]]:
+    """(host address, protocol, port) of every host port it takes; the address "" reads as 0.0.0.0."""
+    found = []
+    for container in (*containers(pod), *(c for c in init_containers(pod) if is_sidecar(c))):
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                found.append((port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", port["hostPort"]))
+    return found
+
+
+# --- resources ------------------------------------------------------------------------------------------------------
+
+
+def amount(resource: str, text: str | int | float) -> int:
+    """A quantity as the number that minik counts in: millicores for cpu, whole units (bytes) for everything else."""
+    parsed = quantity.parse(text)
+    return parsed.milli() if resource == "cpu" else parsed.value()
+
+
+def _amounts(resources: Mapping[str, Any] | None) -> dict[str, int]:
+    return {name: amount(name, text) for name, text in (resources or {}).items()}
+
+
+def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
+    for name, number in more.items():
+        total[name] = total.get(name, 0) + number
+
+
+def _largest(total: dict[str, int], other: Mapping[str, int]) -> None:
+    for name, number in other.items():
+        if number > total.get(name, 0):
+            total[name] = number
+
+
+def pod_requests(pod: ROObj) -> dict[str, int]:
+    """What the pod asks of a node: millicores for `cpu`, bytes for `memory`, whole numbers otherwise."""
+    return _pod_resources(pod, "requests")
+
+
+def pod_limits(pod: ROObj) -> dict[str, int]:
+    """The same for limits. A container without a limit adds nothing."""
+    return _pod_resources(pod, "limits")
+
+
+def _pod_resources(pod: ROObj, which: str) -> dict[str, int]:
+    spec = pod.get("spec") or {}
+    total: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        resources = container.get("resources")
+        if resources:
+            _add(total, _amounts(resources.get(which)))
+    if spec.get("initContainers"):
+        sidecars: dict[str, int] = {}
+        peak: dict[str, int] = {}
+        for container in spec["initContainers"]:
+            own = _amounts((container.get("resources") or {}).get(which))
+            if is_sidecar(container):
+                _add(sidecars, own)
+                _largest(peak, sidecars)
+            else:
+                _add(own, sidecars)
+                _largest(peak, own)
+        _add(total, sidecars)
+        _largest(total, peak)
+    at_pod_level = (spec.get("resources") or {}).get(which)
+    if at_pod_level:
+        total.update(_amounts(at_pod_level))
+    overhead = spec.get("overhead")
+    if overhead:
+        for name, number in _amounts(overhead).items():
+            if which == "requests" or name in total:
+                total[name] = total.get(name, 0) + number
+    return total
+
+
+def qos_class(pod: ROObj) -> QOS:
+    """Guaranteed, Burstable or BestEffort (kubernetes `pkg/apis/core/v1/helper/qos`): cpu and memory alone count."""
+    spec = pod.get("spec") or {}
+    if spec.get("resources"):
+        everyone: list[Mapping[str, Any]] = [spec]
+    else:
+        everyone = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    requested: dict[str, int] = {}
+    limited: dict[str, int] = {}
+    guaranteed = True
+    for container in everyone:
+        resources = container.get("resources") or {}
+        requests = {k: v for k, v in _amounts(resources.get("requests")).items() if v and k in ("cpu", "memory")}
+        limits = {k: v for k, v in _amounts(resources.get("limits")).items() if v and k in ("cpu", "memory")}
+        _add(requested, requests)
+        _add(limited, limits)
+        guaranteed = guaranteed and len(limits) == 2
+    if not requested and not limited:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed and requested in (limited, {}) else "Burstable"

@@ -1,0 +1,1 @@
+"""The kinds of policy/v1, one file each."""
