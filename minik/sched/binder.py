@@ -14,9 +14,9 @@ from minik.aio import Tasks
 from minik.api import meta, times
 from minik.api.errors import StatusError
 from minik.api.meta import Obj, ROObj
-from minik.clock import Clock
 from minik.client.client import Client
 from minik.client.recorder import Recorder
+from minik.clock import Clock
 from minik.sched.queue import Waiting
 
 log = logging.getLogger("minik.sched")

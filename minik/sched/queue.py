@@ -95,7 +95,9 @@ class SchedulingQueue:
         while self._later and self._later[0][0] <= now:
             when, sequence, key = heapq.heappop(self._later)
             waiting = self._pods.get(key)
-            if waiting is not None and waiting.sequence == sequence and waiting.not_before == when:
+            if waiting is None or waiting.sequence != sequence:
+                continue
+            if waiting.parked or waiting.not_before == when:
                 self._push(waiting)
 
     def failed(self, waiting: Waiting, *, reasons: frozenset[str], now: float) -> None:
