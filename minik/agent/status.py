@@ -1,0 +1,413 @@
+"""`status` of a pod as the node reports it, and the smallest patch that brings the API server there. Pure.
+
+Rules: kubelet's `convertToAPIContainerStatuses`, `getPhase` and `pkg/kubelet/status/generate.go`. Conditions that others own
+(readiness gates, DisruptionTarget) are kept as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from minik.agent import names
+from minik.agent.containers.base import ContainerInfo
+from minik.agent.observed import ObservedPod, attempt_of, ended_at, exit_code, has_ended
+from minik.agent.plan import (
+    HEALTHY,
+    Memory,
+    Waiting,
+    app_containers,
+    init_containers,
+    is_sidecar,
+    is_terminal,
+    restart_policy,
+    status_of,
+)
+from minik.agent.resources import qos_class
+from minik.api import meta
+from minik.api.meta import Obj, ROObj
+from minik.api.times import format_time
+
+EPOCH = "1970-01-01T00:00:00Z"
+_OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status needs besides the pod and its containers."""
+
+    node_ip: str
+    pod_ip: str = ""
+    """"" until the network is attached."""
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)
+    """Termination messages by container id."""
+
+
+def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, now: datetime) -> Obj:
+    """The whole status of `pod`."""
+    old: Mapping[str, Any] = pod.get("status") or {}
+    inits, apps = init_containers(pod), app_containers(pod)
+    default = Waiting("PodInitializing" if inits else "ContainerCreating")
+    init_default = Waiting("PodInitializing")
+    init_statuses = [
+        _container_status(pod, c, observed, memory, facts, init_default, now, is_init=not is_sidecar(c)) for c in inits
+    ]
+    statuses = [_container_status(pod, c, observed, memory, facts, default, now, is_init=False) for c in apps]
+    phase = _phase(pod, inits, init_statuses, statuses, memory, observed)
+    status: Obj = {"phase": phase}
+    if "generation" in pod["metadata"]:
+        status["observedGeneration"] = pod["metadata"]["generation"]
+    reason, message = memory.failed or (old.get("reason"), old.get("message"))
+    if reason:
+        status["reason"] = reason
+    if message:
+        status["message"] = message
+    status["conditions"] = _conditions(pod, phase, observed, facts, inits, init_statuses, statuses, now)
+    status["startTime"] = old.get("startTime") or format_time(now)
+    status["hostIP"] = facts.node_ip
+    status["hostIPs"] = [{"ip": facts.node_ip}]
+    pod_ip = facts.pod_ip or old.get("podIP", "")
+    if pod_ip:
+        status["podIP"] = pod_ip
+        status["podIPs"] = [{"ip": pod_ip}]
+    status["qosClass"] = old.get("qosClass") or qos_class(pod)
+    if inits:
+        status["initContainerStatuses"] = init_statuses
+    status["containerStatuses"] = statuses
+    return status
+
+
+def rejected_status(pod: ROObj, reason: str, message: str, now: datetime) -> Obj:
+    """The status of a pod that this node will not run (kubelet's rejectPod)."""
+    old: Mapping[str, Any] = pod.get("status") or {}
+    status: Obj = {
+        "phase": "Failed",
+        "reason": reason,
+        "message": message,
+        "startTime": old.get("startTime") or format_time(now),
+        "qosClass": old.get("qosClass") or qos_class(pod),
+    }
+    return {**{k: v for k, v in old.items() if k == "conditions"}, **status}
+
+
+# --- containers ---------------------------------------------------------------------------------------------------
+
+
+def _time(moment: datetime | None) -> str:
+    return format_time(moment) if moment is not None else EPOCH
+
+
+def terminated_state(info: ContainerInfo, message: str) -> Obj:
+    """`state.terminated` of a container that has ended."""
+    code = exit_code(info)
+    if info.state == "created":
+        reason = "ContainerCannotRun"
+    elif code == 0:
+        reason = "Completed"
+    else:
+        reason = "OOMKilled" if info.oom_killed else "Error"
+    state: Obj = {"exitCode": code, "reason": reason}
+    text = message or (info.error if code != 0 else "")
+    if text:
+        state["message"] = text
+    ended = ended_at(info)
+    state["startedAt"] = _time(info.started_at or (ended if info.state == "created" else None))
+    state["finishedAt"] = _time(ended)
+    state["containerID"] = f"docker://{info.id}"
+    return state
+
+
+def _container_status(
+    pod: ROObj,
+    container: Mapping[str, Any],
+    observed: ObservedPod,
+    memory: Memory,
+    facts: Facts,
+    default: Waiting,
+    now: datetime,
+    *,
+    is_init: bool,
+) -> Obj:
+    name: str = container["name"]
+    attempts = observed.containers.get(name, ())
+    shown = [info for info in attempts if info.state != "created" or has_ended(info)]
+    waiting = facts.waiting.get(name)
+    status: Obj = {"name": name}
+    if not shown:
+        return _unseen_status(pod, container, waiting or default, now)
+    newest = shown[0]
+    messages = facts.messages
+    last = next((info for info in shown[1:] if has_ended(info)), None)
+    is_ready, is_started = False, False
+    if newest.state == "running":
+        health = memory.health.get(newest.id, HEALTHY)
+        is_started, is_ready = health.started, health.ready and health.started
+        status["state"] = {"running": {"startedAt": _time(newest.started_at)}}
+    elif waiting is not None:
+        status["state"] = {"waiting": _waiting(waiting)}
+        last = newest
+    else:
+        status["state"] = {"terminated": terminated_state(newest, messages.get(newest.id, ""))}
+        is_ready = is_init and exit_code(newest) == 0
+    status["lastState"] = {"terminated": terminated_state(last, messages.get(last.id, ""))} if last is not None else {}
+    status["ready"] = is_ready
+    status["restartCount"] = attempt_of(newest)
+    status["image"] = container.get("image", "")
+    status["imageID"] = newest.labels.get(names.IMAGE_ID) or newest.image_id
+    status["containerID"] = f"docker://{newest.id}"
+    status["started"] = is_started
+    return status
+
+
+def _waiting(waiting: Waiting) -> Obj:
+    return {"reason": waiting.reason, **({"message": waiting.message} if waiting.message else {})}
+
+
+def _unseen_status(pod: ROObj, container: Mapping[str, Any], waiting: Waiting, now: datetime) -> Obj:
+    """Of a container the engine knows nothing of: never made, or removed behind our back (kubelet's ContainerStatusUnknown)."""
+    known = status_of(pod, container["name"])
+    blank: Obj = {
+        "name": container["name"],
+        "state": {"waiting": _waiting(waiting)},
+        "lastState": {},
+        "ready": False,
+        "restartCount": 0,
+        "image": container.get("image", ""),
+        "imageID": "",
+        "started": False,
+    }
+    if known is None or not known.get("containerID"):
+        return blank
+    state = known.get("state") or {}
+    if state.get("terminated"):
+        return meta.draft(known)
+    last: Any = known.get("lastState") or {}
+    if state.get("running"):
+        last = {
+            "terminated": {
+                "exitCode": 137,
+                "reason": "ContainerStatusUnknown",
+                "message": "The container could not be located when the pod was deleted.  The container used to be Running",
+                "startedAt": state["running"].get("startedAt") or EPOCH,
+                "finishedAt": format_time(now),
+                "containerID": known["containerID"],
+            }
+        }
+        if meta.is_deleting(pod) or is_terminal(pod):
+            return {**meta.draft(known), "ready": False, "started": False, "state": last, "lastState": {}}
+    return {
+        **blank,
+        "lastState": last,
+        "restartCount": known.get("restartCount", 0),
+        "imageID": known.get("imageID", ""),
+        "containerID": known["containerID"],
+    }
+
+
+# --- phase and conditions -----------------------------------------------------------------------------------------
+
+
+def _ended_with(status: Mapping[str, Any]) -> int | None:
+    """The exit code of a container that is not running and has run, or None."""
+    state = status["state"]
+    terminated = state.get("terminated")
+    if terminated is None and state.get("waiting"):
+        terminated = (status.get("lastState") or {}).get("terminated")
+    return None if terminated is None else int(terminated.get("exitCode", 0))
+
+
+def _phase(
+    pod: ROObj,
+    inits: Sequence[Mapping[str, Any]],
+    init_statuses: Sequence[Obj],
+    statuses: Sequence[Obj],
+    memory: Memory,
+    observed: ObservedPod,
+) -> str:
+    """kubelet's getPhase. A pod that has ended stays as it ended."""
+    old = (pod.get("status") or {}).get("phase") or "Pending"
+    if old in ("Succeeded", "Failed"):
+        return str(old)
+    if memory.failed is not None:
+        return "Failed"
+    policy = restart_policy(pod)
+    is_over = meta.is_deleting(pod) and not observed.running()
+    pending_init = 0
+    for container, status in zip(inits, init_statuses, strict=True):
+        if is_sidecar(container):
+            pending_init += not (status["started"] or _ended_with(status) is not None)
+            continue
+        code = _ended_with(status)
+        if code is None or "running" in status["state"]:
+            pending_init += 1
+        elif code != 0:
+            if policy == "Never":
+                return "Failed"
+            pending_init += 1
+    running = sum("running" in s["state"] for s in statuses)
+    codes = [code for s in statuses if "running" not in s["state"] and (code := _ended_with(s)) is not None]
+    waiting = len(statuses) - running - len(codes)
+    if is_over and (codes or old == "Running"):
+        return "Succeeded" if not waiting and not any(codes) else "Failed"
+    if pending_init and not (running or codes):
+        return "Pending"
+    if waiting:
+        return "Pending" if old != "Running" else "Running"
+    if running:
+        return "Running"
+    if codes:
+        if policy == "Always":
+            return "Running"
+        if not any(codes):
+            return "Succeeded"
+        return "Failed" if policy == "Never" else "Running"
+    return "Pending"
+
+
+def _conditions(
+    pod: ROObj,
+    phase: str,
+    observed: ObservedPod,
+    facts: Facts,
+    inits: Sequence[Mapping[str, Any]],
+    init_statuses: Sequence[Obj],
+    statuses: Sequence[Obj],
+    now: datetime,
+) -> list[Obj]:
+    old = {c.get("type"): c for c in (pod.get("status") or {}).get("conditions") or ()}
+    is_reachable = observed.sandbox is not None and bool(facts.pod_ip)
+    pending = [
+        s["name"]
+        for c, s in zip(inits, init_statuses, strict=True)
+        if not (s["started"] if is_sidecar(c) else s["ready"]) and phase not in ("Succeeded", "Failed")
+    ]
+    has_apps = any("waiting" not in s["state"] or s["lastState"] for s in statuses)
+    if pending and has_apps:  # it got through them once; a restarting sidecar does not take that back
+        pending = []
+    unready = [s["name"] for s in [*_sidecar_statuses(inits, init_statuses), *statuses] if not s["ready"]]
+    wanted = {
+        "PodReadyToStartContainers": (is_reachable, "", ""),
+        "Initialized": _initialized(phase, pending, init_statuses, inits),
+        "ContainersReady": _containers_ready(phase, unready),
+        "Ready": _ready(phase, unready, pod, old),
+        "PodScheduled": (True, "", ""),
+    }
+    conditions = [
+        _condition(old.get(kind), kind, verdict, pod["metadata"].get("generation"), now)
+        for kind, verdict in wanted.items()
+    ]
+    return [*conditions, *(meta.draft(c) for kind, c in old.items() if kind not in _OWNED)]
+
+
+_Verdict = tuple[bool, str, str]
+
+
+def _sidecar_statuses(inits: Sequence[Mapping[str, Any]], statuses: Sequence[Obj]) -> list[Obj]:
+    return [s for c, s in zip(inits, statuses, strict=True) if is_sidecar(c)]
+
+
+def _initialized(
+    phase: str, pending: Sequence[str], statuses: Sequence[Obj], inits: Sequence[Mapping[str, Any]]
+) -> _Verdict:
+    if phase == "Succeeded":
+        return True, "PodCompleted", ""
+    if phase == "Failed":
+        pending = [
+            s["name"]
+            for c, s in zip(inits, statuses, strict=True)
+            if not is_sidecar(c) and not (s["ready"] or _ended_with(s) == 0)
+        ]
+    if pending:
+        return False, "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(pending)}]"
+    return True, "", ""
+
+
+def _containers_ready(phase: str, unready: Sequence[str]) -> _Verdict:
+    if phase == "Succeeded":
+        return False, "PodCompleted", ""
+    if phase == "Failed":
+        return False, "PodFailed", ""
+    if unready:
+        return False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
+    return True, "", ""
+
+
+def _ready(phase: str, unready: Sequence[str], pod: ROObj, old: Mapping[Any, Mapping[str, Any]]) -> _Verdict:
+    verdict = _containers_ready(phase, unready)
+    if not verdict[0]:
+        return verdict
+    missing = []
+    for gate in pod["spec"].get("readinessGates") or ():
+        kind = gate["conditionType"]
+        condition = old.get(kind)
+        if condition is None:
+            missing.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif condition.get("status") != "True":
+            missing.append(
+                f'the status of pod readiness gate "{kind}" is not "True", but {condition.get("status", "")}'
+            )
+    return (False, "ReadinessGatesNotReady", ", ".join(missing)) if missing else verdict
+
+
+def _condition(
+    old: Mapping[str, Any] | None, kind: str, verdict: _Verdict, generation: int | None, now: datetime
+) -> Obj:
+    is_true, reason, message = verdict
+    value = "True" if is_true else "False"
+    condition: Obj = {"type": kind}
+    if generation is not None:
+        condition["observedGeneration"] = generation
+    condition["status"] = value
+    condition["lastProbeTime"] = None
+    unchanged = old is not None and old.get("status") == value and old.get("lastTransitionTime")
+    condition["lastTransitionTime"] = old["lastTransitionTime"] if unchanged and old else format_time(now)
+    if reason:
+        condition["reason"] = reason
+    if message:
+        condition["message"] = message
+    return condition
+
+
+# --- the patch ----------------------------------------------------------------------------------------------------
+
+_MERGED_BY = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip"}
+"""The lists of a pod's status that a strategic merge merges, and by what."""
+
+
+def status_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> Obj:
+    """The strategic merge patch of `status` from `old` to `new`; empty when they say the same."""
+    patch: Obj = {}
+    for key in [*new, *(k for k in old if k not in new)]:
+        before, after = old.get(key), new.get(key)
+        if _same(before, after):
+            continue
+        merge_key = _MERGED_BY.get(key)
+        if merge_key is None or after is None or before is None:
+            patch[key] = after
+        elif part := _list_patch(before, after, merge_key):
+            patch[key] = part
+    return patch
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal on the wire: null and absent are the same."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_same(one.get(k), other.get(k)) for k in {*one, *other})
+    if isinstance(one, Sequence) and isinstance(other, Sequence) and not isinstance(one, str):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other) or (not one and not other and isinstance(one or other or {}, Mapping))
+
+
+def _list_patch(before: Sequence[Any], after: Sequence[Any], merge_key: str) -> list[Obj]:
+    known = {entry[merge_key]: entry for entry in before}
+    patch: list[Obj] = []
+    for entry in after:
+        was = known.pop(entry[merge_key], None)
+        if was is None:
+            patch.append({k: v for k, v in entry.items() if v is not None})
+        elif not _same(was, entry):
+            patch.append({**entry, **{k: None for k in was if k not in entry}})
+    return [*patch, *({merge_key: gone, "$patch": "delete"} for gone in known)]
