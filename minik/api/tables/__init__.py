@@ -23,7 +23,7 @@ Files are read when first asked for, blocks parsed when first asked for; nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def package_of(stem: str) -> str:
     return f"{_PACKAGES.get(name, f'io.k8s.api.{name}')}.{version}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def table(stem: str) -> Table:
     """The table `<stem>.txt`. Raises KeyError if there is none."""
     path = FOLDER / f"{stem}.txt"
