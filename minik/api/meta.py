@@ -3,8 +3,6 @@
 `Obj` is a draft (a plain dict that its holder may change), `ROObj` what comes out of a cache: shared, read-only.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -81,7 +79,7 @@ def labels(obj: ROObj) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
-def annotations(obj: ROObj) -> Mapping[str, str]:  # type: ignore[no-redef]  # shadows only the __future__ marker
+def annotations(obj: ROObj) -> Mapping[str, str]:
     return obj["metadata"].get("annotations") or {}
 
 

@@ -1,0 +1,1 @@
+"""One subresource a file; `registry.py` says which handler serves which."""
