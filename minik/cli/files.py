@@ -1,0 +1,146 @@
+"""The server's files in its data directory: keys, certificates, kubeconfig. Reading and writing, no decisions about the cluster.
+
+DIR/state.db …          the store (minik.storage)
+DIR/pki/                ca, server, admin (.crt, .key) and sa.key
+DIR/admin.kubeconfig    the administrator's way in
+DIR/agent/              the own node: pod directories
+"""
+
+from __future__ import annotations
+
+import base64
+import socket
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from minik import pki
+from minik.config import CLUSTER_DOMAIN, KUBERNETES_SERVICE_IP
+from minik.files import write_private
+
+RENEW_BEFORE = timedelta(days=60)
+ADMIN, ADMIN_GROUP = "minik-admin", "system:masters"
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; says why."""
+
+
+class ServerFiles:
+    """Keys and certificates, made on first use and renewed when they are about to expire."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir
+        self.pki = data_dir / "pki"
+
+    def prepare(self, *, now: datetime, names: Iterable[str]) -> None:
+        """Make what is missing. `names`: under which the server is reached. Raises DataDirError."""
+        try:
+            self.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ca = self._pair("ca", lambda: pki.new_ca(now=now), now=now)
+            wanted = set(names)
+            server = self._pair(
+                "server", lambda: pki.new_server_certificate(ca, now=now, names=sorted(wanted)), now=now
+            )
+            if not wanted <= pki.names_of(server.certificate):
+                wanted |= pki.names_of(server.certificate)
+                self._store("server", pki.new_server_certificate(ca, now=now, names=sorted(wanted)))
+            self._pair(
+                "admin",
+                lambda: pki.new_client_certificate(ca, now=now, user=ADMIN, groups=[ADMIN_GROUP]),
+                now=now,
+            )
+            if not self.signing_key_path.exists():
+                write_private(self.signing_key_path, pki.new_signing_key())
+        except OSError as error:
+            raise DataDirError(f"cannot use {self.root} as data directory: {error.strerror}") from error
+
+    def _pair(self, name: str, make: Callable[[], pki.KeyPair], *, now: datetime) -> pki.KeyPair:
+        try:
+            pair = self.pair(name)
+            if pki.expires(pair.certificate) - now > RENEW_BEFORE:
+                return pair
+        except FileNotFoundError:
+            pass
+        pair = make()
+        self._store(name, pair)
+        return pair
+
+    def _store(self, name: str, pair: pki.KeyPair) -> None:
+        write_private(self.pki / f"{name}.key", pair.key)
+        write_private(self.pki / f"{name}.crt", pair.certificate)
+
+    def pair(self, name: str) -> pki.KeyPair:
+        """Raises FileNotFoundError."""
+        return pki.KeyPair((self.pki / f"{name}.crt").read_bytes(), (self.pki / f"{name}.key").read_bytes())
+
+    @property
+    def signing_key_path(self) -> Path:
+        return self.pki / "sa.key"
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        return self.root / "admin.kubeconfig"
+
+    def write_kubeconfig(self, server: str) -> None:
+        """The administrator's kubeconfig for `server` (https://HOST:PORT)."""
+        ca, admin = self.pair("ca"), self.pair("admin")
+        content = yaml.safe_dump(kubeconfig(server, ca=ca.certificate, admin=admin), sort_keys=False).encode()
+        if not self.kubeconfig_path.exists() or self.kubeconfig_path.read_bytes() != content:
+            write_private(self.kubeconfig_path, content)
+
+
+def kubeconfig(server: str, *, ca: bytes, admin: pki.KeyPair, name: str = "minik") -> dict[str, Any]:
+    """A kubeconfig (client.config v1) with one cluster, one user and one context, all called `name`."""
+
+    def text(data: bytes) -> str:
+        return base64.b64encode(data).decode()
+
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": text(ca)}}],
+        "users": [
+            {
+                "name": name,
+                "user": {"client-certificate-data": text(admin.certificate), "client-key-data": text(admin.key)},
+            }
+        ],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+
+
+def server_names(host: str) -> list[str]:
+    """Every name and address a client may reach the server by."""
+    names = {
+        "localhost", "127.0.0.1", "::1", socket.gethostname(), KUBERNETES_SERVICE_IP,
+        "kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{CLUSTER_DOMAIN}",
+    }  # fmt: skip
+    if host not in ("0.0.0.0", "::"):
+        names.add(host)
+    if address := primary_address():
+        names.add(address)
+    names |= set(local_addresses())
+    return sorted(n for n in names if n)
+
+
+def local_addresses() -> list[str]:
+    """The host's IPv4 addresses as its name resolves."""
+    try:
+        return sorted({str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)})
+    except OSError:
+        return []
+
+
+def primary_address(towards: str = "192.0.2.1") -> str:
+    """The address this host would use to reach `towards` (nothing is sent), or ""."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((towards, 9))
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])

@@ -1,0 +1,104 @@
+"""What a cluster has before anybody creates anything: its namespaces, and the Service that is the API server itself.
+
+Run by the composition root at every start, as an ordinary client; it only adds what is missing and corrects its own address.
+"""
+
+from __future__ import annotations
+
+from minik.api import meta
+from minik.api.errors import AlreadyExists, NotFound
+from minik.api.meta import Obj
+from minik.client.client import Client
+from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+NODE_LOCAL = "minik.dev/served-by"
+"""Annotation of a Service that every node answers itself: no proxy rules are made for it."""
+
+
+async def ensure(client: Client, *, address: str, port: int) -> None:
+    """Make sure of the initial objects. `address`, `port`: where pods and nodes reach the API server."""
+    for name in NAMESPACES:
+        await _create(client, "namespaces", {"metadata": {"name": name}})
+    await _create(client, "services", _kubernetes_service())
+    await _create(client, "services", _dns_service())
+    await _point(client, "endpoints", _endpoints(address, port))
+    await _point(client, "endpointslices.discovery.k8s.io", _slice(address, port))
+
+
+async def _create(client: Client, resource: str, obj: Obj) -> None:
+    try:
+        await client.create(resource, obj)
+    except AlreadyExists:
+        return
+
+
+async def _point(client: Client, resource: str, wanted: Obj) -> None:
+    """Create, or correct what differs."""
+    name, namespace = meta.name(wanted), meta.namespace(wanted)
+    try:
+        current = await client.get(resource, name, namespace)
+    except NotFound:
+        await _create(client, resource, wanted)
+        return
+    changed = {key: value for key, value in wanted.items() if key != "metadata" and current.get(key) != value}
+    if changed:
+        await client.patch(resource, name, namespace, changed)
+
+
+def _kubernetes_service() -> Obj:
+    return {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": KUBERNETES_SERVICE_IP,
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    }
+
+
+def _dns_service() -> Obj:
+    return {
+        "metadata": {
+            "name": "kube-dns",
+            "namespace": "kube-system",
+            "labels": {"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"},
+            "annotations": {NODE_LOCAL: "node"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": DNS_SERVICE_IP,
+            "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+            ],
+        },
+    }
+
+
+def _endpoints(address: str, port: int) -> Obj:
+    return {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
+    }
+
+
+def _slice(address: str, port: int) -> Obj:
+    return {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
