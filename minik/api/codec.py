@@ -58,10 +58,8 @@ def decode_body(body: bytes, content_type: str, *, kind: str = "object", duplica
         if type_ in (YAML, "application/x-yaml", "text/yaml"):
             return parse_yaml(body)
         if type_ == PROTOBUF:
-            from minik.api.protobuf import decode  # most servers never see one
-
-            return Body(decode(body))
-    except SyntaxProblem as error:
+            return Body(protobuf.decode(body))
+    except (SyntaxProblem, protobuf.ProtobufError) as error:
         raise unrecognized(kind, str(error), body) from error
     raise unsupported_media_type(JSON, YAML, PROTOBUF)
 
