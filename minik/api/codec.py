@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from minik.api import protobuf
 from minik.api.errors import BadRequest, UnsupportedMediaType
 from minik.api.meta import ROObj
 from minik.api.yaml import YamlError, load_yaml

@@ -169,7 +169,7 @@ def test_int_or_string_is_either() -> None:
     port = schema_of("io.k8s.api.core.v1.ServicePort")
     assert port.decode({"port": 1, "targetPort": "http"}).obj["targetPort"] == "http"
     assert port.decode({"port": 1, "targetPort": 0}).obj["targetPort"] == 0
-    with pytest.raises(SchemaError, match="number 1.5 into Go struct field ServicePort.targetPort of type int32"):
+    with pytest.raises(SchemaError, match=r"number 1\.5 into Go struct field ServicePort\.targetPort of type int32"):
         port.decode({"port": 1, "targetPort": 1.5})
 
 
