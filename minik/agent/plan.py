@@ -32,8 +32,20 @@ DEFAULT_GRACE = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Make the pod's volumes, or bring them up to date."""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateSandbox:
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Plumb the running sandbox's network; also after the agent started anew, when it may well be there already."""
+
+    sandbox: ContainerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,7 @@ class Finish:
     """The pod is deleted and nothing of it runs: remove containers, network, directories, and the object."""
 
 
-Action: TypeAlias = CreateSandbox | Start | Stop | StopPod | Remove | Release | Finish
+Action: TypeAlias = Prepare | CreateSandbox | Attach | Start | Stop | StopPod | Remove | Release | Finish
 
 
 # --- what the worker remembers ------------------------------------------------------------------------------------
@@ -122,6 +134,14 @@ class Memory:
     failed: tuple[str, str] | None = None
     """(reason, message): the pod is Failed whatever its containers do: rejected, past its deadline."""
     released: bool = False
+    prepared: bool = False
+    """The volumes are made and show what their sources hold."""
+    renew_at: datetime | None = None
+    """When a token in a volume is to be renewed."""
+    attached: str = ""
+    """The id of the sandbox whose network is known to work."""
+    tries: dict[str, int] = field(default_factory=dict)
+    """Failures in a row, by container name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,22 +308,30 @@ def _with_wake(plan: Plan, due: datetime | None) -> Plan:
 
 def _plan_live(pod: ROObj, observed: ObservedPod, memory: Memory, now: datetime) -> Plan:
     sandbox = observed.sandbox
+    if sandbox is None and observed.running():
+        return Plan([StopPod(grace_period(pod), "Pod sandbox changed, it will be killed and re-created.")])
     pause = memory.delays.get(names.SANDBOX)
-    if sandbox is None:
-        if observed.running():
-            return Plan([StopPod(grace_period(pod), "Pod sandbox changed, it will be killed and re-created.")])
-        if pause is not None and pause.until > now:
-            return Plan(wake_at=pause.until)
-        attempt = attempt_of(observed.sandboxes[0]) + 1 if observed.sandboxes else 0
-        return Plan([CreateSandbox(attempt)])
     if pause is not None and pause.until > now:
         return Plan(wake_at=pause.until)
+    if not memory.prepared or (memory.renew_at is not None and memory.renew_at <= now):
+        return Plan([Prepare()])
+    if sandbox is None:
+        return Plan([CreateSandbox(next_sandbox(observed))])
+    if memory.attached != sandbox.id:
+        return Plan([Attach(sandbox)])
     planner = _Planner(pod, observed, memory, now, attempt_of(sandbox))
     planner.plan()
     stale = _stale(observed)
     if stale:
         planner.actions.append(Remove(stale))
-    return Plan(planner.actions, planner.waiting, planner.wake_at)
+    return _with_wake(Plan(planner.actions, planner.waiting, planner.wake_at), memory.renew_at)
+
+
+def next_sandbox(observed: ObservedPod) -> int:
+    """One more than any sandbox that is here or that a container here has joined."""
+    attempts = [attempt_of(info) for info in observed.sandboxes]
+    attempts += [sandbox_of(info) for infos in observed.containers.values() for info in infos]
+    return max(attempts, default=-1) + 1
 
 
 def _stale(observed: ObservedPod) -> tuple[str, ...]:

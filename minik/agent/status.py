@@ -57,10 +57,13 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
     ]
     statuses = [_container_status(pod, c, observed, memory, facts, default, now, is_init=False) for c in apps]
     phase = _phase(pod, inits, init_statuses, statuses, memory, observed)
+    if phase in ("Succeeded", "Failed") and observed.running():  # not over before its last container is
+        phase = old.get("phase") or "Running"
     status: Obj = {"phase": phase}
     if "generation" in pod["metadata"]:
         status["observedGeneration"] = pod["metadata"]["generation"]
-    reason, message = memory.failed or (old.get("reason"), old.get("message"))
+    failure = memory.failed if phase == "Failed" else None
+    reason, message = failure or (old.get("reason"), old.get("message"))
     if reason:
         status["reason"] = reason
     if message:
@@ -77,20 +80,10 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
     if inits:
         status["initContainerStatuses"] = init_statuses
     status["containerStatuses"] = statuses
+    if memory.failed is not None and observed.is_empty and not old.get("containerStatuses"):
+        status.pop("initContainerStatuses", None)  # rejected: nothing of it ever was on this node
+        del status["containerStatuses"]
     return status
-
-
-def rejected_status(pod: ROObj, reason: str, message: str, now: datetime) -> Obj:
-    """The status of a pod that this node will not run (kubelet's rejectPod)."""
-    old: Mapping[str, Any] = pod.get("status") or {}
-    status: Obj = {
-        "phase": "Failed",
-        "reason": reason,
-        "message": message,
-        "startTime": old.get("startTime") or format_time(now),
-        "qosClass": old.get("qosClass") or qos_class(pod),
-    }
-    return {**{k: v for k, v in old.items() if k == "conditions"}, **status}
 
 
 # --- containers ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from typing import Any
 
 from minik.agent.env import CONFIG_MAPS, SECRETS, Reference, data_of
 from minik.agent.fields import FieldError, PodFacts, field_value, resource_value
-from minik.api import meta
 from minik.api.meta import ROObj
 
 DEFAULT_MODE = 0o644

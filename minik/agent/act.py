@@ -1,0 +1,371 @@
+"""Carry out what `plan.py` decided: the only part of a pod's way that touches engine, network and files.
+
+Called by `podloop.py`, one action at a time for a pod. What fails in a way that trying again may mend is noted in the pod's
+`Memory` (a delay with the reason that its status shows) and as an Event; nothing of that kind is raised. An action may be
+cancelled at any moment: what the engine has begun is waited for, so nothing appears after its pod is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from minik.agent import env, names
+from minik.agent.containers.base import (
+    ContainerInfo,
+    ContainerSpec,
+    ImageFailure,
+    ImageInfo,
+    NoSuchContainer,
+    RuntimeFailure,
+    RuntimeUnavailable,
+    SandboxSpec,
+    StartFailure,
+)
+from minik.agent.context import NodeContext
+from minik.agent.etcfiles import pod_hostname
+from minik.agent.hooks import HookFailure, hook_of
+from minik.agent.observed import attempt_of
+from minik.agent.plan import (
+    Action,
+    Attach,
+    Container,
+    CreateSandbox,
+    Delay,
+    Finish,
+    Memory,
+    Prepare,
+    Release,
+    Remove,
+    Start,
+    Stop,
+    StopPod,
+    all_containers,
+    init_containers,
+    is_sidecar,
+)
+from minik.agent.probes import Target
+from minik.agent.resources import container_limits
+from minik.agent.security import container_security
+from minik.agent.sources import fetch
+from minik.agent.volumes.payload import VolumeError
+from minik.api import meta
+from minik.api.errors import StatusError
+from minik.api.meta import ROObj
+
+_T = TypeVar("_T")
+MIN_GRACE = 2.0
+"""A container gets this many seconds after TERM even when its preStop hook used up the grace period (kubelet)."""
+_LONGEST_CONFIG_DELAY = 10
+_LONGEST_POD_DELAY = 60
+
+
+async def _settled(coro: Coroutine[Any, Any, _T]) -> _T:
+    """Await `coro`; when cancelled, wait until it has ended all the same (the engine would finish it anyway)."""
+    task = asyncio.ensure_future(coro)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+class Actor:
+    """Carries out the actions of all pods of a node."""
+
+    def __init__(self, ctx: NodeContext) -> None:
+        self._ctx = ctx
+
+    async def act(self, pod: ROObj, memory: Memory, action: Action) -> None:
+        """One action. Raises RuntimeUnavailable and StatusError: try again later."""
+        match action:
+            case Prepare():
+                await self._prepare(pod, memory)
+            case CreateSandbox():
+                await self._create_sandbox(pod, memory, action.attempt)
+            case Attach():
+                await self._attach(pod, memory, action.sandbox)
+            case Start():
+                await self._start(pod, memory, action)
+            case Stop():
+                self._ctx.event(pod, "Normal", "Killing", action.message, container=action.container["name"])
+                await self._stop(pod, action.container, action.id, action.grace)
+            case StopPod():
+                await self._stop_pod(pod, action)
+            case Remove():
+                for container in action.ids:
+                    await self._remove(container)
+            case Release():
+                await self._release(pod)
+                memory.released = True
+            case Finish():
+                await self._finish(pod)
+
+    # --- the pod as a whole ------------------------------------------------------------------------------------------
+
+    async def _prepare(self, pod: ROObj, memory: Memory) -> None:
+        ctx = self._ctx
+        memory.prepared = True  # first: a source that changes meanwhile takes it back
+        try:
+            memory.renew_at = await ctx.volumes.prepare(pod, ctx.facts(ctx.pod_ip(pod)))
+        except VolumeError as error:
+            memory.prepared = False
+            self._delay_pod(pod, memory, "FailedMount", f"MountVolume.SetUp failed: {error}")
+            return
+        except BaseException:
+            memory.prepared = False
+            raise
+        self._succeeded(memory, names.SANDBOX)
+
+    async def _create_sandbox(self, pod: ROObj, memory: Memory, attempt: int) -> None:
+        ctx, spec = self._ctx, pod["spec"]
+        is_host = bool(spec.get("hostNetwork"))
+        labels = names.labels(ctx.name, pod, names.SANDBOX, attempt)
+        labels[names.POD_IP] = ctx.pod_ip(pod)
+        sandbox = SandboxSpec(
+            name=names.container_name(pod, names.SANDBOX, attempt),
+            labels=labels,
+            hostname="" if is_host else pod_hostname(pod, ctx.name)[0],
+            host_network=is_host,
+            host_pid=bool(spec.get("hostPID")),
+            host_ipc=bool(spec.get("hostIPC")),
+            sysctls={s["name"]: s["value"] for s in (spec.get("securityContext") or {}).get("sysctls") or ()},
+        )
+        try:
+            async with ctx.starts:
+                ctx.observations.put(await _settled(ctx.runtime.run_sandbox(sandbox)))
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as error:
+            text = f"Failed to create pod sandbox: {error}"
+            self._delay_pod(pod, memory, "FailedCreatePodSandBox", text)
+
+    async def _attach(self, pod: ROObj, memory: Memory, sandbox: ContainerInfo) -> None:
+        ctx, uid = self._ctx, meta.uid(pod)
+        if not pod["spec"].get("hostNetwork"):
+            address = ctx.pod_ip(pod)
+            try:
+                await _settled(ctx.network.attach(uid, address, sandbox.pid))
+            except (OSError, RuntimeError, ValueError) as error:
+                self._delay_pod(pod, memory, "FailedCreatePodSandBox", f"Failed to set up the pod's network: {error}")
+                return
+        memory.attached = sandbox.id
+        self._succeeded(memory, names.SANDBOX)
+
+    async def _stop_pod(self, pod: ROObj, action: StopPod) -> None:
+        """App containers together, sidecars after them one by one from the last, then the sandbox."""
+        ctx, uid = self._ctx, meta.uid(pod)
+        began = ctx.clock.monotonic()
+        if action.message:
+            ctx.event(pod, "Normal", "SandboxChanged", action.message)
+        containers = {container["name"]: container for container in all_containers(pod)}
+        sidecars = [c["name"] for c in init_containers(pod) if is_sidecar(c)]
+        running = ctx.observations.pod(uid).running()
+        first = [info for info in running if info.labels.get(names.CONTAINER) not in sidecars]
+        await asyncio.gather(*(self._stop_info(pod, containers, info, action.grace) for info in first))
+        for name in reversed(sidecars):
+            for info in running:
+                if info.labels.get(names.CONTAINER) == name:
+                    left = action.grace - (ctx.clock.monotonic() - began)
+                    await self._stop_info(pod, containers, info, max(left, 0.0))
+        sandbox = ctx.observations.pod(uid).sandbox
+        if sandbox is not None:
+            await self._remove(sandbox.id)
+
+    async def _stop_info(
+        self, pod: ROObj, containers: Mapping[str, Container], info: ContainerInfo, grace: float
+    ) -> None:
+        name = info.labels.get(names.CONTAINER, "")
+        container = containers.get(name, {"name": name})
+        self._ctx.event(pod, "Normal", "Killing", f"Stopping container {name}", container=name)
+        await self._stop(pod, container, info.id, grace)
+
+    async def _release(self, pod: ROObj) -> None:
+        ctx, uid = self._ctx, meta.uid(pod)
+        ctx.prober.forget(uid)
+        if not pod["spec"].get("hostNetwork"):
+            await _settled(ctx.network.detach(uid))
+        await _settled(ctx.volumes.release(uid))
+
+    async def _finish(self, pod: ROObj) -> None:
+        ctx, uid = self._ctx, meta.uid(pod)
+        for info in list(ctx.observations.pod(uid).everything()):
+            await self._remove(info.id)
+        await self._release(pod)
+        await _settled(ctx.volumes.remove(uid))
+
+    async def _remove(self, container: str) -> None:
+        await _settled(self._ctx.runtime.remove(container))
+        self._ctx.observations.drop(container)
+
+    # --- starting a container ----------------------------------------------------------------------------------------
+
+    async def _start(self, pod: ROObj, memory: Memory, action: Start) -> None:
+        ctx, container = self._ctx, action.container
+        name: str = container["name"]
+        try:
+            if action.existing:
+                made = ctx.observations.get(action.existing)
+                container_id = action.existing
+            else:
+                image = await self._image(pod, container)
+                spec = await self._spec(pod, action, image)
+                async with ctx.starts:
+                    made = await _settled(ctx.runtime.create_container(spec))
+                container_id = made.id
+                ctx.event(pod, "Normal", "Created", "Container created", container=name)
+            async with ctx.starts:
+                info = await _settled(self._started(container_id, made))
+        except RuntimeUnavailable:
+            raise
+        except ImageFailure as error:
+            self._delay(pod, memory, container, error.reason, str(error), say=False)
+        except (env.ConfigError, StatusError) as error:
+            self._delay(pod, memory, container, "CreateContainerConfigError", str(error))
+        except VolumeError as error:
+            self._delay(pod, memory, container, "CreateContainerConfigError", str(error))
+        except StartFailure as error:
+            ctx.event(pod, "Warning", "Failed", f"Error: {error}", container=name)
+            self._succeeded(memory, name)  # it counts as an attempt that ended; its back-off is that of a crash
+        except NoSuchContainer:
+            await ctx.observations.relist()
+        except RuntimeFailure as error:
+            self._delay(pod, memory, container, "CreateContainerError", str(error))
+        else:
+            self._succeeded(memory, name)
+            ctx.event(pod, "Normal", "Started", "Container started", container=name)
+            await self._post_start(pod, container, info)
+
+    async def _started(self, container_id: str, made: ContainerInfo | None) -> ContainerInfo:
+        """Start it and enter what became of it, also when it could not be started."""
+        ctx = self._ctx
+        try:
+            info = await ctx.runtime.start(container_id)
+        except StartFailure:
+            await ctx.observations.look(container_id)
+            raise
+        except RuntimeFailure:
+            if made is not None:
+                ctx.observations.put(made)
+            raise
+        ctx.observations.put(info)
+        return info
+
+    async def _image(self, pod: ROObj, container: Container) -> ImageInfo:
+        def say(kind: str, reason: str, message: str) -> None:
+            self._ctx.event(pod, kind, reason, message, container=container["name"])
+
+        return await self._ctx.images.ensure(pod, container, say)
+
+    async def _spec(self, pod: ROObj, action: Start, image: ImageInfo) -> ContainerSpec:
+        """Everything that makes up the container. ConfigError, VolumeError."""
+        ctx, container, of_pod = self._ctx, action.container, pod["spec"]
+        name: str = container["name"]
+        sandbox = ctx.observations.pod(meta.uid(pod)).sandbox
+        if sandbox is None:
+            raise NoSuchContainer("the pod's sandbox does not run")
+        facts = ctx.facts(ctx.sandbox_ip(pod))
+        found: dict[env.Reference, ROObj] = {}
+        for reference in env.references(container):
+            obj = await fetch(ctx.client, meta.namespace(pod), reference)
+            if obj is not None:
+                found[reference] = obj
+        links = of_pod.get("enableServiceLinks", True)
+        services = env.service_environment(ctx.services(), meta.namespace(pod), links=links is not False)
+        variables = env.environment(pod, container, found=found, services=services, facts=facts)
+        table = dict(variables)
+        labels = names.labels(ctx.name, pod, name, action.attempt)
+        labels[names.SANDBOX_ATTEMPT] = str(attempt_of(sandbox))
+        labels[names.BACKOFF] = str(action.backoff)
+        labels[names.HASH] = names.container_hash(container)
+        labels[names.IMAGE_ID] = image.digests[0] if image.digests else image.id
+        command, args = container.get("command"), container.get("args")
+        return ContainerSpec(
+            name=names.container_name(pod, name, action.attempt),
+            image=image.id,
+            sandbox=sandbox.id,
+            labels=labels,
+            command=[env.expand(word, table) for word in command] if command else None,
+            args=[env.expand(word, table) for word in args] if args else None,
+            env=variables,
+            working_dir=container.get("workingDir") or "",
+            mounts=ctx.volumes.mounts(pod, container, action.attempt, table, facts),
+            limits=container_limits(pod, container, node_memory=ctx.memory, min_oom_score=ctx.min_oom_score),
+            security=container_security(pod, container, image, read_profile=self._read_profile),
+            share_pid=bool(of_pod.get("shareProcessNamespace")),
+            host_pid=bool(of_pod.get("hostPID")),
+            host_ipc=bool(of_pod.get("hostIPC")),
+            host_network=bool(of_pod.get("hostNetwork")),
+            tty=bool(container.get("tty")),
+            stdin=bool(container.get("stdin")),
+            stdin_once=bool(container.get("stdinOnce")),
+            stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or "",
+        )
+
+    def _read_profile(self, name: str) -> str:
+        """A Localhost seccomp profile: `<data_dir>/seccomp/<name>`."""
+        root = (self._ctx.data_dir / "seccomp").resolve()
+        path = (root / name).resolve()
+        if root not in path.parents:
+            raise FileNotFoundError(name)
+        return path.read_text()
+
+    async def _post_start(self, pod: ROObj, container: Container, info: ContainerInfo) -> None:
+        hook = hook_of(container, "postStart")
+        if hook is None:
+            return
+        try:
+            await self._ctx.hook(hook, self._target(pod, container, info))
+        except HookFailure as error:
+            name = container["name"]
+            self._ctx.event(pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {error}", container=name)
+            self._ctx.event(pod, "Normal", "Killing", "FailedPostStartHook", container=name)
+            await self._stop(pod, container, info.id, MIN_GRACE)
+
+    def _target(self, pod: ROObj, container: Container, info: ContainerInfo) -> Target:
+        sandbox = self._ctx.observations.pod(meta.uid(pod)).sandbox
+        is_host = bool(pod["spec"].get("hostNetwork"))
+        pid = 0 if is_host or sandbox is None else sandbox.pid
+        return Target(pod, container, info, self._ctx.sandbox_ip(pod), pid)
+
+    # --- stopping one --------------------------------------------------------------------------------------------------
+
+    async def _stop(self, pod: ROObj, container: Container, container_id: str, grace: float) -> None:
+        """preStop within the grace period, then TERM, then KILL when it is used up."""
+        ctx = self._ctx
+        began = ctx.clock.monotonic()
+        hook, info = hook_of(container, "preStop"), ctx.observations.get(container_id)
+        if hook is not None and info is not None and grace > 0:
+            try:
+                await asyncio.wait_for(ctx.hook(hook, self._target(pod, container, info)), grace)
+            except (HookFailure, TimeoutError) as error:
+                text = f"PreStopHook failed: {error or 'it did not end within the grace period'}"
+                ctx.event(pod, "Warning", "FailedPreStopHook", text, container=container["name"])
+        left = grace - (ctx.clock.monotonic() - began)
+        await ctx.runtime.stop(container_id, max(left, MIN_GRACE))
+        await ctx.observations.look(container_id)
+
+    # --- what is to be tried again --------------------------------------------------------------------------------------
+
+    def _succeeded(self, memory: Memory, name: str) -> None:
+        memory.delays.pop(name, None)
+        memory.tries.pop(name, None)
+
+    def _delay(
+        self, pod: ROObj, memory: Memory, container: Container, reason: str, message: str, *, say: bool = True
+    ) -> None:
+        name = container["name"]
+        if say:
+            self._ctx.event(pod, "Warning", "Failed", f"Error: {message}", container=name)
+        self._note(memory, name, reason, message, _LONGEST_CONFIG_DELAY)
+
+    def _delay_pod(self, pod: ROObj, memory: Memory, reason: str, message: str) -> None:
+        self._ctx.event(pod, "Warning", reason, message)
+        self._note(memory, names.SANDBOX, reason, message, _LONGEST_POD_DELAY)
+
+    def _note(self, memory: Memory, name: str, reason: str, message: str, longest: int) -> None:
+        tries = memory.tries[name] = memory.tries.get(name, 0) + 1
+        seconds = min(2 ** (tries - 1), longest)
+        memory.delays[name] = Delay(self._ctx.clock.now() + timedelta(seconds=seconds), reason, message)
