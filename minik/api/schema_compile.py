@@ -25,8 +25,9 @@ Seen = list[str]
 Decode = Callable[[Any, Seen], Any]
 """(JSON value, unknown field names seen so far) → the value to keep. Raises MismatchError."""
 
-OMITTED_WHEN_ZERO = frozenset({"string", "bool", "int32", "int64", "double", "bytes"})
+OMITTED_WHEN_ZERO = frozenset({"string", "bool", "int32", "int64", "double", "bytes", "time", "micro-time"})
 """Scalars that Go leaves out when zero, unless they are pointers or required (`omitempty`)."""
+_GO_ZERO_TIME = "0001-01-01T00:00:00"
 
 
 class MismatchError(Exception):
@@ -86,12 +87,12 @@ def _int_or_string(value: Any, _seen: Seen) -> Any:
 
 @lru_cache(maxsize=8192)
 def _normal_time(text: str) -> str:
-    return format_time(parse_time(text))
+    return "" if text.startswith(_GO_ZERO_TIME) else format_time(parse_time(text))
 
 
 @lru_cache(maxsize=1024)
 def _normal_micro_time(text: str) -> str:
-    return format_micro_time(parse_time(text))
+    return "" if text.startswith(_GO_ZERO_TIME) else format_micro_time(parse_time(text))
 
 
 def _time(value: Any, _seen: Seen) -> str:

@@ -76,6 +76,11 @@ def test_nulls_and_zero_values_go_as_in_go() -> None:
     assert spec["restartPolicy"] == "Always"  # empty is absent, so defaulted
 
 
+def test_gos_zero_time_is_no_time() -> None:
+    metadata = {"name": "x", "creationTimestamp": "0001-01-01T00:00:00Z"}
+    assert schema_of(POD).decode({"metadata": metadata}).obj["metadata"] == {"name": "x"}
+
+
 def test_pointers_keep_their_zero() -> None:
     decoded = schema_of(DEPLOYMENT).decode({"spec": {"replicas": 0, "revisionHistoryLimit": 0}}).obj
     assert (decoded["spec"]["replicas"], decoded["spec"]["revisionHistoryLimit"]) == (0, 0)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
 import pytest
 
 from minik.api import tables
@@ -70,3 +74,15 @@ def test_an_unknown_flag_is_refused() -> None:
     broken = tables.Table("x_v1", "package io.k8s.api.x.v1\ngroup x\nversion v1\n\ntype A\n  a string 1 requird\n")
     with pytest.raises(ValueError, match="requird"):
         broken.type("A")
+
+
+def test_the_stub_of_types_is_what_the_tables_say() -> None:
+    root = Path(__file__).parents[3]
+    loader = SourceFileLoader("generate_tables", str(root / "scripts" / "generate-tables"))
+    spec = importlib.util.spec_from_loader("generate_tables", loader)
+    assert spec is not None
+    script = importlib.util.module_from_spec(spec)
+    loader.exec_module(script)
+    assert (root / "minik" / "api" / "types.pyi").read_text() == script.stub_text(), (
+        "run scripts/generate-tables --types"
+    )
