@@ -324,7 +324,7 @@ def _plan_live(pod: ROObj, observed: ObservedPod, memory: Memory, now: datetime)
     stale = _stale(observed)
     if stale:
         planner.actions.append(Remove(stale))
-    return _with_wake(Plan(planner.actions, planner.waiting, planner.wake_at), memory.renew_at)
+    return _with_wake(Plan(tuple(planner.actions), planner.waiting, planner.wake_at), memory.renew_at)
 
 
 def next_sandbox(observed: ObservedPod) -> int:
