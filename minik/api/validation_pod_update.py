@@ -1,11 +1,10 @@
-"""What may change in a pod that exists: by an update, through `status`, `ephemeralcontainers` and `resize`."""
+"""What may change in a pod that exists: by an update of the pod itself, and through `status`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from minik.api import quantity
 from minik.api.core_v1 import pods
 from minik.api.errors import Path, duplicate, field_forbidden, invalid, show
 from minik.api.meta import ROObj, draft
@@ -14,7 +13,6 @@ from minik.api.validation_names import dns_subdomain, ip, qualified_name
 from minik.api.validation_pod import SPEC
 
 STATUS = Path("status")
-MIRROR = "kubernetes.io/config.mirror"
 MAY_CHANGE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only"
     " additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was"
@@ -182,72 +180,3 @@ def _addresses(errors: Errors, status: Mapping[str, Any]) -> None:
             if address in seen:
                 errors.append(duplicate(path.index(number), entry))
             seen.add(address)
-
-
-# --- other subresources ---------------------------------------------------------------------------------------------
-
-
-def validate_ephemeral_containers_update(new: ROObj, old: ROObj) -> Errors:
-    """An update through `pods/ephemeralcontainers`: containers may only be added. `validate_pod(new)` has run too."""
-    if MIRROR in (old["metadata"].get("annotations") or ()):
-        return [field_forbidden("", "static pods do not support ephemeral containers")]
-    errors: Errors = []
-    path = SPEC.child("ephemeralContainers")
-    after = {c.get("name"): c for c in (new.get("spec") or {}).get("ephemeralContainers") or ()}
-    for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
-        name = container.get("name")
-        if name not in after:
-            errors.append(field_forbidden(path, f"existing ephemeral containers {show(name)} may not be removed\n"))
-        elif after[name] != container:
-            listed = "\n".join(_differences("", container, after[name]))
-            errors.append(
-                field_forbidden(path, f"existing ephemeral containers {show(name)} may not be changed\n{listed}")
-            )
-    return errors
-
-
-def validate_resize(new: ROObj, old: ROObj) -> Errors:
-    """An update through `pods/resize`: cpu and memory of containers only (ValidatePodResize)."""
-    errors: Errors = []
-    if pods.qos_class(new) != pods.qos_class(old):
-        why = "Pod QOS Class may not change as a result of resizing"
-        errors.append(invalid(SPEC, (new.get("status") or {}).get("qosClass"), why))
-    after, before = draft(new.get("spec") or {}), old.get("spec") or {}
-    for field in _LISTS:
-        theirs = before.get(field) or ()
-        for number, (container, was) in enumerate(zip(after.get(field) or (), theirs, strict=False)):
-            if field == "initContainers" and not pods.is_sidecar(was):
-                continue
-            at = SPEC.child(field).index(number).child("resources")
-            _resize(errors, at, container, was)
-            container.pop("resizePolicy", None)
-            _copy(container, was, "resizePolicy")
-            resources, previous = container.get("resources") or {}, was.get("resources") or {}
-            for which in ("limits", "requests"):
-                kept = {k: v for k, v in (resources.get(which) or {}).items() if k not in ("cpu", "memory")}
-                kept |= {k: v for k, v in (previous.get(which) or {}).items() if k in ("cpu", "memory")}
-                if kept or which in previous:
-                    resources[which] = kept
-                else:
-                    resources.pop(which, None)
-            if resources or "resources" in was:
-                container["resources"] = resources
-            else:
-                container.pop("resources", None)
-    if after != before:
-        errors.append(field_forbidden(SPEC, "only cpu and memory resources are mutable"))
-    return errors
-
-
-def _resize(errors: Errors, path: Path, container: Mapping[str, Any], was: Mapping[str, Any]) -> None:
-    after, before = container.get("resources") or {}, was.get("resources") or {}
-    for which in ("requests", "limits"):
-        if set(before.get(which) or ()) - set(after.get(which) or ()):
-            errors.append(field_forbidden(path.child(which), f"resource {which} cannot be removed"))
-    policies = {p.get("resourceName"): p.get("restartPolicy") for p in container.get("resizePolicy") or ()}
-    if policies.get("memory", "NotRequired") != "NotRequired":
-        return
-    new, old = (after.get("limits") or {}).get("memory"), (before.get("limits") or {}).get("memory")
-    if new is not None and old is not None and quantity.parse(new) < quantity.parse(old):
-        why = "memory limits cannot be decreased unless resizePolicy is RestartContainer"
-        errors.append(field_forbidden(path.child("limits").key("memory"), why))

@@ -199,10 +199,9 @@ def validate_service_update(new: ROObj, old: ROObj) -> Errors:
     errors: Errors = []
     after, before = new.get("spec") or {}, old.get("spec") or {}
     kinds = services.type_of(new), services.type_of(old)
-    if kinds == ("LoadBalancer", "LoadBalancer"):
-        if after.get("loadBalancerClass") != before.get("loadBalancerClass"):
-            why = "may not change once set"
-            errors.append(invalid(SPEC.child("loadBalancerClass"), after.get("loadBalancerClass"), why))
+    load_balancer_class = after.get("loadBalancerClass")
+    if kinds == ("LoadBalancer", "LoadBalancer") and load_balancer_class != before.get("loadBalancerClass"):
+        errors.append(invalid(SPEC.child("loadBalancerClass"), load_balancer_class, "may not change once set"))
     if "ExternalName" in kinds:
         return errors
     if services.is_headless(new) and services.is_headless(old):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minik.api.kind import Kind
+from minik.api.validation_pod import validate_binding
 
 KIND = Kind(
     group="",
@@ -13,5 +14,6 @@ KIND = Kind(
     namespaced=True,
     schema="io.k8s.api.core.v1.Binding",
     verbs=("create",),
+    validate=validate_binding,
     generation=False,
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from minik.api import meta, times
 from minik.api.columns import column
+from minik.api.errors import FieldError, invalid, required
 from minik.api.kind import Column, Kind
 from minik.api.meta import ROObj
+from minik.api.validation import Errors
+from minik.api.validation_names import qualified_name
 
 
 def _first_seen(event: ROObj, now: datetime) -> str:
@@ -50,6 +53,34 @@ def _about(field: str) -> tuple[str, Callable[[ROObj], str]]:
 
 _ABOUT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
+
+def validate(event: ROObj) -> Sequence[FieldError]:
+    """legacyValidateEvent: an event lies in the namespace of what it is about; those with `eventTime` say who reports what."""
+    errors: Errors = []
+    namespace = event["metadata"].get("namespace") or ""
+    about = (event.get("involvedObject") or {}).get("namespace") or ""
+    if not event.get("eventTime"):
+        if namespace != about and not (not about and namespace == "default"):
+            errors.append(invalid("involvedObject.namespace", about, "does not match event.namespace"))
+        return errors
+    if not about and namespace not in ("default", "kube-system"):
+        errors.append(invalid("involvedObject.namespace", about, "does not match event.namespace"))
+    controller = event.get("reportingComponent") or ""
+    if not controller:
+        errors.append(required("reportingController"))
+    errors += (invalid("reportingController", controller, problem) for problem in qualified_name(controller))
+    instance = event.get("reportingInstance") or ""
+    if not instance:
+        errors.append(required("reportingInstance"))
+    for field, limit in (("reportingInstance", 128), ("action", 128), ("reason", 128), ("message", 1024)):
+        text = event.get(field) or ""
+        if field in ("action", "reason") and not text:
+            errors.append(required(field))
+        if len(text) > limit:
+            errors.append(invalid(field, "", f"can have at most {limit} characters"))
+    return errors
+
+
 KIND = Kind(
     group="",
     version="v1",
@@ -59,6 +90,7 @@ KIND = Kind(
     namespaced=True,
     schema="io.k8s.api.core.v1.Event",
     short_names=("ev",),
+    validate=validate,
     columns=(
         Column(name="Last Seen", value=_last_seen),
         column("Type", lambda event: event.get("type") or ""),

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from minik.api.core_v1 import pod_columns, pods
+from minik.api.core_v1.pod_defaults import default_pod
+from minik.api.errors import FieldError
 from minik.api.kind import Kind, Subresource, status_of
-from minik.api.meta import ROObj
+from minik.api.meta import Obj, ROObj
+from minik.api.validation_names import dns_label
+from minik.api.validation_pod import validate_pod, validate_pod_create
+from minik.api.validation_pod_update import validate_pod_status, validate_pod_update
 
 
 def grace_seconds(pod: ROObj, asked: int | None) -> int:
@@ -25,6 +32,39 @@ def _spec(pod: ROObj, field: str) -> str:
 
 def _status(pod: ROObj, field: str) -> str:
     return (pod.get("status") or {}).get(field) or ""
+
+
+def prepare_create(pod: Obj) -> None:
+    """A new pod is Pending; its quality of service is settled for good."""
+    status: Obj = {"phase": "Pending", "qosClass": pods.qos_class(pod)}
+    if (pod.get("spec") or {}).get("schedulingGates"):
+        status["conditions"] = [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }
+        ]
+    pod["status"] = status
+
+
+def validate(pod: ROObj) -> Sequence[FieldError]:
+    errors = validate_pod(pod)
+    if not pod["metadata"].get("resourceVersion"):
+        errors += validate_pod_create(pod)
+    return errors
+
+
+def warnings(pod: ROObj) -> Sequence[str]:
+    """What is allowed but seldom meant (kubernetes `pkg/api/pod/warnings.go`)."""
+    name = pod["metadata"].get("name") or ""
+    if len(name) > 63 or "." in name:
+        return [
+            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is"
+            f" recommended: [{', '.join(dns_label(name))}]"
+        ]
+    return ()
 
 
 CONNECT = ("create", "get")
@@ -50,6 +90,12 @@ KIND = Kind(
         Subresource(name="resize", kind="Pod"),
         status_of("Pod"),
     ),
+    default=default_pod,
+    prepare_create=prepare_create,
+    validate=validate,
+    validate_update=validate_pod_update,
+    validate_status=validate_pod_status,
+    warnings=warnings,
     columns=pod_columns.COLUMNS,
     fields={
         "spec.nodeName": pods.node_name,

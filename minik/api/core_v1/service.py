@@ -7,9 +7,11 @@ from typing import Any
 
 from minik.api import columns
 from minik.api.columns import NONE, column
-from minik.api.core_v1 import services
+from minik.api.core_v1 import service_strategy, services
 from minik.api.kind import Kind, status_of
 from minik.api.meta import ROObj
+from minik.api.validation_names import dns_1035_label
+from minik.api.validation_service import validate_service, validate_service_update
 
 
 def _external_ip(service: ROObj) -> str:
@@ -43,6 +45,12 @@ KIND = Kind(
     short_names=("svc",),
     categories=("all",),
     subresources=(status_of("Service"),),
+    default=service_strategy.default_service,
+    prepare_create=service_strategy.prepare_create,
+    prepare_update=service_strategy.prepare_update,
+    validate=validate_service,
+    validate_update=validate_service_update,
+    validate_name=dns_1035_label,
     columns=(
         column("Type", services.type_of),
         column("Cluster-IP", lambda service: services.cluster_ip(service) or NONE),

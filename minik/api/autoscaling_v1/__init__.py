@@ -1,1 +1,0 @@
-"""The kinds of autoscaling/v1, one file each."""

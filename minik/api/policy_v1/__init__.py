@@ -1,1 +1,0 @@
-"""The kinds of policy/v1, one file each."""
