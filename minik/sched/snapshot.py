@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from minik.api import meta, quantity
+from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.meta import Key, ROObj
 
@@ -34,17 +34,7 @@ class PodInfo:
         self.requests: dict[str, int] = pods.pod_requests(obj)
         owner = meta.controller_of(obj)
         self.owner: str = owner["uid"] if owner else ""
-        self.host_ports: Sequence[tuple[str, str, int]] = _host_ports(spec)
-
-
-def _host_ports(spec: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
-    """(address, protocol, port) of every host port the pod takes; the address is 0.0.0.0 where none is named."""
-    found = []
-    for container in (*spec["containers"], *(spec.get("initContainers") or ())):
-        for port in container.get("ports") or ():
-            if port.get("hostPort"):
-                found.append((port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", port["hostPort"]))
-    return tuple(found)
+        self.host_ports: Sequence[tuple[str, str, int]] = pods.host_ports(obj)
 
 
 class NodeInfo:
@@ -102,10 +92,7 @@ class NodeInfo:
 
 def quantities(resources: Mapping[str, Any]) -> dict[str, int]:
     """A ResourceList as whole numbers: CPU in thousandths, all else rounded up to units."""
-    return {
-        name: quantity.parse(amount).milli() if name == "cpu" else quantity.parse(amount).value()
-        for name, amount in resources.items()
-    }
+    return {name: pods.amount(name, text) for name, text in resources.items()}
 
 
 class Cluster:
