@@ -13,13 +13,16 @@ Knows no kinds: keys are text (`pods/default/web`), values are bytes. Implementa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NewType, Protocol
 
 Revision = NewType("Revision", int)
-"""Position in the store's log: starts at 1 with the first write, grows by one a key written, never goes back."""
+"""Position in the store's log: the first write gets 1, each key written gets a greater one; never goes back, never repeats.
+
+Without gaps, except after a refused write and after a crash.
+"""
 
 ABSENT = Revision(0)
 """As an expectation: the key must not exist."""
@@ -80,7 +83,8 @@ class EventType(IntEnum):
 class Event:
     """One write. For a DELETE `value` is the last value before it (None if unknown), for a PUT the new one.
 
-    `previous` is the value before a PUT that replaced one, or None: watches with selectors need both states.
+    `previous` is the value before a PUT that replaced one, or None if there was none or a store does not know it: the cache, which
+    is what watches with selectors read from, has both states anyway.
     """
 
     type: EventType
@@ -115,6 +119,10 @@ class Page:
     remaining: int = 0
 
 
+Listener = Callable[[Sequence[Event]], None]
+"""Is handed the events of one batch, in revision order. Called in the event loop; must neither raise nor call the store."""
+
+
 class Store(Protocol):
     """An ordered log of key writes. Each success gets the next revision; watchers see exactly that order."""
 
@@ -144,6 +152,18 @@ class Store(Protocol):
         """
         ...
 
+    async def events(self, prefix: str, *, since: Revision, upto: Revision, limit: int = 0) -> Sequence[Event]:
+        """The retained events of keys with `prefix` after `since` up to and including `upto`, in revision order.
+
+        At most the newest `limit` of them (0: all). Raises CompactedError if `since` lies before `oldest_revision`. What `floors` names may have lost older events.
+        """
+        ...
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each batch of events as it is published, in the same turn of the loop in which its writers are
+        answered: what a writer has been told, every listener has seen. Returns what ends it."""
+        ...
+
     async def compact(self, upto: Revision) -> None:
         """Forget history up to and including `upto`; current state is untouched."""
         ...
@@ -153,7 +173,12 @@ class Store(Protocol):
         ...
 
     async def oldest_revision(self) -> Revision:
-        """A watch or list at this revision or a later one works."""
+        """A watch or list at this revision or a later one works, except for what `floors` names."""
+        ...
+
+    async def floors(self) -> Mapping[str, Revision]:
+        """First key segment (`events`) → its own oldest revision, where that is later than `oldest_revision`: the history of
+        non-durable keys ends with the process."""
         ...
 
     async def close(self) -> None:
