@@ -60,11 +60,12 @@ class _Bucket:
     """A token bucket per source and object."""
 
     tokens: float = BURST
-    at: float = 0.0
+    at: float | None = None
 
     def take(self, now: float) -> bool:
-        self.tokens = min(BURST, self.tokens + (now - self.at) / REFILL_SECONDS) if self.at else BURST
-        self.at = now or 1e-9
+        if self.at is not None:
+            self.tokens = min(BURST, self.tokens + (now - self.at) / REFILL_SECONDS)
+        self.at = now
         if self.tokens < 1:
             return False
         self.tokens -= 1

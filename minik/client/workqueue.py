@@ -46,8 +46,9 @@ class WorkQueue(Generic[K]):
         """Waiting to be worked on: in `_ready`, or being worked on now and to come back."""
         self._active: set[K] = set()
         self._failures: dict[K, int] = {}
-        self._due: dict[K, float] = {}
+        self._due: dict[K, tuple[float, int, K]] = {}
         self._heap: list[tuple[float, int, K]] = []
+        """Entries of `_due`, and stale ones that were settled or replaced."""
         self._sequence = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -90,14 +91,14 @@ class WorkQueue(Generic[K]):
             return
         when = self._clock.monotonic() + seconds
         before = self._due.get(key)
-        if before is not None and before <= when:
+        if before is not None and before[0] <= when:
             return
-        self._due[key] = when
         self._sequence += 1
+        entry = self._due[key] = (when, self._sequence, key)
+        heapq.heappush(self._heap, entry)
         if len(self._heap) > 2 * len(self._due) + 64:
-            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            self._heap = list(self._due.values())
             heapq.heapify(self._heap)
-        heapq.heappush(self._heap, (when, self._sequence, key))
         self._set_timer()
 
     def retry(self, key: K, *, at_least: float = 0.0) -> float:
@@ -168,7 +169,7 @@ class WorkQueue(Generic[K]):
 
     def _set_timer(self) -> None:
         heap = self._heap
-        while heap and self._due.get(heap[0][2]) != heap[0][0]:
+        while heap and self._due.get(heap[0][2]) is not heap[0]:
             heapq.heappop(heap)  # settled, or replaced by an earlier time
         if not heap:
             if self._timer is not None:
@@ -188,8 +189,9 @@ class WorkQueue(Generic[K]):
         self._timer = None
         now = self._clock.monotonic() + 0.001
         while self._heap and self._heap[0][0] <= now:
-            when, _, key = heapq.heappop(self._heap)
-            if self._due.get(key) == when:
+            entry = heapq.heappop(self._heap)
+            key = entry[2]
+            if self._due.get(key) is entry:
                 del self._due[key]
                 self.add(key)
         self._set_timer()
