@@ -110,7 +110,7 @@ def from_label_selector(selector: Mapping[str, Any] | None) -> Selector:
     """A Selector from a meta/v1 LabelSelector: None selects nothing, an empty one everything. SelectorError if it is invalid."""
     if selector is None:
         return NOTHING
-    found = [Requirement(k, "In", (v,)) for k, v in sorted((selector.get("matchLabels") or {}).items())]
+    found = [Requirement(k, "=", (v,)) for k, v in sorted((selector.get("matchLabels") or {}).items())]
     for expression in selector.get("matchExpressions") or ():
         operator = expression.get("operator", "")
         if operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
@@ -236,7 +236,7 @@ class _Parser:
         token = self.peek()
         if token == ")":
             self.take()
-            return ()
+            return ("",)
         if not self.is_word(token) and token != ",":
             raise SelectorError(f"found '{token}', expected: ',', ')' or identifier")
         values: set[str] = set()
@@ -275,8 +275,6 @@ def _check_key(key: str) -> None:
 
 
 def _requirement(key: str, operator: Operator, values: tuple[str, ...]) -> Requirement:
-    if operator in ("In", "NotIn") and not values:
-        raise SelectorError("<nil>: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")
     if operator in ("Gt", "Lt"):
         if not re.fullmatch(r"[+-]?\d+", values[0], re.ASCII):
             raise SelectorError(
