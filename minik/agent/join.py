@@ -30,15 +30,10 @@ class Identity:
 
     server: str
     """https://HOST:PORT"""
+    node: str
     ca: bytes
     certificate: bytes
     key: bytes
-
-    def ssl_context(self, directory: Path) -> ssl.SSLContext:
-        """A context that trusts the cluster's CA and shows the node's certificate (read from `directory`)."""
-        context = ssl.create_default_context(cadata=self.ca.decode())
-        context.load_cert_chain(directory / "node.crt", directory / "node.key")
-        return context
 
 
 def load_identity(directory: Path) -> Identity | None:
@@ -46,6 +41,7 @@ def load_identity(directory: Path) -> Identity | None:
     try:
         return Identity(
             server=(directory / "server").read_text().strip(),
+            node=(directory / "node").read_text().strip(),
             ca=(directory / "ca.crt").read_bytes(),
             certificate=(directory / "node.crt").read_bytes(),
             key=(directory / "node.key").read_bytes(),
@@ -58,6 +54,7 @@ def save_identity(directory: Path, identity: Identity) -> None:
     """Keep an identity; the last file written is the one whose absence means that there is none."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, content in (
+        ("node", identity.node.encode() + b"\n"),
         ("ca.crt", identity.ca),
         ("node.key", identity.key),
         ("node.crt", identity.certificate),
@@ -111,4 +108,4 @@ async def _request_certificate(server: str, token: JoinToken, ca: bytes, *, node
             raise JoinError("the token is not valid any more; make a new one with `minik token create`")
         if answer.status >= 400:
             raise JoinError(f"the server refused: {body.get('message', answer.status)}")
-        return Identity(server=server, ca=ca, certificate=body["certificate"].encode(), key=key)
+        return Identity(server=server, node=node, ca=ca, certificate=body["certificate"].encode(), key=key)

@@ -1,0 +1,188 @@
+"""The composition root of `minik server`: builds the one process, top to bottom. No other module builds its collaborators.
+
+Order of start: files and store, cache, API server (it answers from here on), initial objects, controllers and scheduler, own
+node. `close` goes the other way round; what was acknowledged is on disk at every moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from pathlib import Path
+
+from minik import pki
+from minik.aio import Tasks
+from minik.api.builtin import builtin_registry
+from minik.api.registry import Registry
+from minik.cli.compose_node import Node, build_node
+from minik.cli.files import ServerFiles, primary_address, server_names
+from minik.client.client import Client
+from minik.client.informer import Informers
+from minik.client.manager import Manager
+from minik.client.recorder import Recorder
+from minik.clock import Clock, Entropy
+from minik.config import AgentConfig, ServerConfig, join_address
+from minik.controllers import ALL
+from minik.link.mux import Mux
+from minik.link.pipe import memory_pipe
+from minik.metrics import Metrics
+from minik.sched.loop import Scheduler
+from minik.server import bootstrap
+from minik.server.app import ApiServer, ServerSettings
+from minik.server.http import HttpServer
+from minik.server.local import LocalTransport
+from minik.server.request import User
+from minik.server.tunnel import Links
+from minik.storage.base import Store
+from minik.storage.cache import Cache
+from minik.storage.open import open_store
+
+log = logging.getLogger("minik")
+
+_MASTERS = frozenset({"system:masters", "system:authenticated"})
+_NODES = frozenset({"system:nodes", "system:authenticated"})
+
+
+class Server:
+    """`minik server` as an object: `start`, then `close`."""
+
+    def __init__(self, config: ServerConfig, *, clock: Clock, entropy: Entropy) -> None:
+        self.config = config
+        self.files = ServerFiles(config.data_dir)
+        self.metrics = Metrics()
+        self.registry: Registry = builtin_registry()
+        self.links = Links()
+        self._clock, self._entropy = clock, entropy
+        self._tasks = Tasks("server")
+        self._store: Store | None = None
+        self._cache: Cache | None = None
+        self._api: ApiServer | None = None
+        self._http: HttpServer | None = None
+        self._manager: Manager | None = None
+        self._scheduler: Scheduler | None = None
+        self._informers: Informers | None = None
+        self._recorder: Recorder | None = None
+        self.node: Node | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the administrator reaches the server."""
+        host, _ = self.config.address
+        assert self._http is not None
+        reach = "127.0.0.1" if host in ("0.0.0.0", "::", "127.0.0.1", "localhost") else host
+        return f"https://{join_address(reach, self._http.port)}"
+
+    def transport(self, user: str, groups: frozenset[str] = _MASTERS) -> LocalTransport:
+        """A client's way into the API server, within the process."""
+        assert self._api is not None
+        return LocalTransport(self._api.handler, User(user, groups))
+
+    async def start(self) -> None:
+        """Bring everything up. Raises DataDirError, StoreError, OSError (address taken)."""
+        host, port = self.config.address
+        self.files.prepare(now=self._clock.now(), names=server_names(host))
+        self._store = await open_store(self.config.data_dir, clock=self._clock)
+        self._cache = Cache(self._store)
+        await self._cache.start()
+        self._api = self._build_api(self._store, self._cache)
+        self._http = HttpServer(self._api.handler, host=host, port=port, ssl_context=self._tls(), entropy=self._entropy)
+        await self._http.start()
+        self.files.write_kubeconfig(self.url)
+        admin = Client(self.transport("system:apiserver"), self.registry)
+        address = host if host not in ("0.0.0.0", "::") else primary_address() or "127.0.0.1"
+        await bootstrap.ensure(admin, address=address, port=self._http.port)
+        await self._start_control_loops()
+        self._api.ready = True
+        if self.config.agent is not None:
+            await self._start_node(self.config.agent)
+
+    def _build_api(self, store: Store, cache: Cache) -> ApiServer:
+        ca = self.files.pair("ca")
+        settings = ServerSettings(
+            ca_certificate=ca.certificate,
+            token_signing_key=self.files.signing_key_path.read_bytes(),
+            sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),
+        )
+        return ApiServer(
+            store=store,
+            cache=cache,
+            registry=self.registry,
+            clock=self._clock,
+            entropy=self._entropy,
+            metrics=self.metrics,
+            links=self.links,
+            settings=settings,
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.files.pki / "server.crt", self.files.pki / "server.key")
+        context.load_verify_locations(self.files.pki / "ca.crt")
+        context.verify_mode = ssl.CERT_OPTIONAL  # a client certificate, or a bearer token
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    async def _start_control_loops(self) -> None:
+        transport = self.transport("system:kube-controller-manager")
+        self._informers = Informers(transport, self.registry, clock=self._clock, entropy=self._entropy)
+        self._manager = Manager(
+            ALL,
+            transport,
+            self.registry,
+            clock=self._clock,
+            entropy=self._entropy,
+            metrics=self.metrics,
+            informers=self._informers,
+        )
+        await self._manager.start()
+        client = Client(self.transport("system:kube-scheduler"), self.registry)
+        self._recorder = Recorder(client, component="default-scheduler", clock=self._clock, entropy=self._entropy)
+        self._scheduler = Scheduler(
+            client, self._informers, self._recorder, clock=self._clock, entropy=self._entropy, metrics=self.metrics
+        )
+        await self._scheduler.start()
+        await self._manager.wait_synced()
+
+    async def _start_node(self, config: AgentConfig) -> None:
+        """The own node: the same agent as on any host, over a transport and a link within the process."""
+        transport = self.transport(f"system:node:{config.name}", _NODES)
+        self.node = await build_node(
+            config,
+            transport,
+            self.registry,
+            node_ip=config.node_ip or primary_address() or "127.0.0.1",
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        ours, theirs = memory_pipe()
+        agent_end = Mux(theirs, is_server=False, handler=self.node.streams.handle, keepalive=False)
+        self._tasks.start("link", self.links.serve(config.name, ours, keepalive=False))
+        self._tasks.start("link agent", agent_end.run())
+        await self.node.start()
+
+    async def close(self) -> None:
+        """Stop everything in order. Containers go on running; twice is fine."""
+        if self.node is not None:
+            await self.node.close()
+        if self._scheduler is not None:
+            await self._scheduler.close()
+        if self._manager is not None:
+            await self._manager.close()
+        if self._recorder is not None:
+            await self._recorder.close()
+        if self._informers is not None:
+            await self._informers.close()
+        await self._tasks.close()
+        await self.links.close()
+        if self._http is not None:
+            await self._http.close()
+        if self._cache is not None:
+            await self._cache.close()
+        if self._store is not None:
+            await self._store.close()
+
+
+def data_dir_of_node(server_dir: Path) -> Path:
+    """Where the server's own node keeps its pods."""
+    return server_dir / "agent"

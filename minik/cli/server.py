@@ -1,0 +1,67 @@
+"""`minik server`."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig, default_data_dir
+
+
+@click.command("server")
+@click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Where the cluster's state is kept.")
+@click.option("--bind", default=f"0.0.0.0:{DEFAULT_PORT}", show_default=True, metavar="ADDR:PORT")
+@click.option("--no-agent", is_flag=True, help="Run the control plane only, without a node of its own.")
+@click.option(
+    "--docker",
+    default="",
+    metavar="URL",
+    help="The Docker engine of the own node. [default: DOCKER_HOST or the local socket]",
+)
+@click.option(
+    "--containers", type=click.Choice(["docker", "fake"]), default="docker", help="fake: simulated containers."
+)
+@click.option("--node-name", default="", help="The own node's name. [default: the host's name]")
+@click.option(
+    "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
+)
+@click.option("--log-format", default="text", type=click.Choice(["text", "json"]), show_default=True)
+def command(
+    data_dir: Path | None,
+    bind: str,
+    no_agent: bool,
+    docker: str,
+    containers: Any,
+    node_name: str,
+    log_level: str,
+    log_format: Any,
+) -> None:
+    """Run the API server, the scheduler and all controllers over one SQLite file, and a node on this host's Docker."""
+    from pydantic import ValidationError
+
+    from minik import log
+    from minik.cli.process import run_server
+
+    root = (data_dir or default_data_dir()).absolute()
+    log.setup(level=log_level, style=log_format)
+    try:
+        agent = None
+        if not no_agent:
+            name = node_name or default_node_name()
+            agent = AgentConfig(name=name, data_dir=root / "agent", docker=docker, containers=containers)
+        config = ServerConfig(data_dir=root, bind=bind, agent=agent)
+    except ValidationError as error:
+        raise click.UsageError(
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        ) from None
+    run_server(config)
+
+
+def default_node_name() -> str:
+    """The host's name as a node name: lower case, DNS characters only."""
+    name = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.")
+    return name or "node"
