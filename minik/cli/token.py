@@ -45,10 +45,8 @@ def create(data_dir: Path | None, ttl: str, description: str) -> None:
     token_id, secret = entropy.token(6), entropy.token(16)
 
     async def make(admin: Admin) -> str:
-        expires = SystemClock().now() + lifetime if lifetime else None
-        await admin.client.create(
-            "secrets", _secret(token_id, secret, expires and times.format_time(expires), description)
-        )
+        expires = times.format_time(SystemClock().now() + lifetime) if lifetime else None
+        await admin.client.create("secrets", _secret(token_id, secret, expires, description))
         return str(JoinToken(id=token_id, secret=secret, ca_hash=admin.ca_hash))
 
     click.echo(_with_admin(data_dir, make))

@@ -22,7 +22,7 @@ def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> R
             for term in preferred
             if node_selectors.matches_term(term["preference"], node.labels, node.name)
         )
-        return 100 * got / total
+        return float(100 * got / total)
 
     return rate
 
