@@ -7,7 +7,7 @@ in `validation_*.py`, by subject. Rules and texts: apimachinery `pkg/api/validat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik.api import meta
@@ -192,12 +192,6 @@ def immutable_field(errors: Errors, path: Path, new: Any, old: Any) -> None:
     """apimachinery's ValidateImmutableField; nothing and an empty value are the same (Semantic.DeepEqual)."""
     if new != old and (new or old):
         errors.append(invalid(path, new, IMMUTABLE))
-
-
-def each(items: Sequence[Any] | None, path: Path, check: Callable[[Any, Path], None]) -> None:
-    """Call `check(item, path[i])` for every item of a list."""
-    for number, item in enumerate(items or ()):
-        check(item, path.index(number))
 
 
 # --- label selectors ------------------------------------------------------------------------------------------------
