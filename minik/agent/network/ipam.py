@@ -8,7 +8,7 @@ overlay) and the last one (broadcast, IPv4) are never given out.
 from __future__ import annotations
 
 import ipaddress
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 from minik.agent.network.base import NetworkError, NoFreeAddress
@@ -19,7 +19,7 @@ _RESERVED = 2
 class Ipam:
     """Pod uid → address. Costs nothing per address until one is released."""
 
-    __slots__ = ("_end", "_held", "_network", "_next", "_released", "_used")
+    __slots__ = ("_end", "_held", "_network", "_next", "_released", "_users")
 
     def __init__(self, cidr: str) -> None:
         """Raises NetworkError when `cidr` is no network or has no room."""
@@ -31,9 +31,9 @@ class Ipam:
         self._end = self._network.num_addresses - (1 if self._network.version == 4 else 0)
         if self._end <= _RESERVED:
             raise NetworkError(f"pod CIDR {cidr} has no room for pods")
-        self._released: deque[int] = deque()
-        self._held: dict[str, int] = {}
-        self._used: set[int] = set()
+        self._released: deque[str] = deque()
+        self._held: dict[str, str] = {}
+        self._users: Counter[str] = Counter()
 
     @property
     def own(self) -> str:
@@ -42,49 +42,50 @@ class Ipam:
 
     def allocate(self, uid: str) -> str:
         """The address of `uid`, chosen if it has none. Raises NoFreeAddress."""
-        held = self._held.get(uid)
-        if held is None:
-            held = self._free()
-            self._held[uid] = held
-            self._used.add(held)
-        return str(self._network[held])
+        address = self._held.get(uid)
+        if address is None:
+            address = self._free()
+            self._hold(uid, address)
+        return address
 
-    def _free(self) -> int:
+    def _hold(self, uid: str, address: str) -> None:
+        self._held[uid] = address
+        self._users[address] += 1
+
+    def _free(self) -> str:
         while self._next < self._end:
-            offset = self._next
+            address = str(self._network[self._next])
             self._next += 1
-            if offset not in self._used:
-                return offset
+            if address not in self._users:
+                return address
         while self._released:
-            offset = self._released.popleft()
-            if offset not in self._used:
-                return offset
+            address = self._released.popleft()
+            if address not in self._users:
+                return address
         raise NoFreeAddress(f"all {self._end - _RESERVED} addresses of {self._network} are in use")
 
     def adopt(self, uid: str, address: str) -> None:
-        """`uid` has `address` already. Raises NetworkError when it is not of this CIDR or another pod has it."""
+        """`uid` has `address` already, whatever was said before. It may lie outside of the CIDR (the node had another one), and
+        may be that of another pod which is about to go. Raises NetworkError when it is no address."""
+        if self._held.get(uid) == address:
+            return
         try:
-            offset = int(ipaddress.ip_address(address)) - int(self._network.network_address)
+            canonical = str(ipaddress.ip_address(address))
         except ValueError as error:
             raise NetworkError(str(error)) from error
-        if not 0 <= offset < self._end or ipaddress.ip_address(address) not in self._network:
-            raise NetworkError(f"{address} is not an address of {self._network}")
-        held = self._held.get(uid)
-        if held == offset:
-            return
-        if held is not None:
-            raise NetworkError(f"pod {uid} has {self._network[held]} already, not {address}")
-        if offset in self._used:
-            raise NetworkError(f"{address} belongs to another pod")
-        self._held[uid] = offset
-        self._used.add(offset)
+        self.release(uid)
+        self._hold(uid, canonical)
 
     def release(self, uid: str) -> None:
         """`uid` needs none any more. One that has none is fine."""
-        offset = self._held.pop(uid, None)
-        if offset is not None:
-            self._used.discard(offset)
-            self._released.append(offset)
+        address = self._held.pop(uid, None)
+        if address is None:
+            return
+        self._users[address] -= 1
+        if not self._users[address]:
+            del self._users[address]
+            if ipaddress.ip_address(address) in self._network:
+                self._released.append(address)
 
     def addresses(self) -> Mapping[str, str]:
-        return {uid: str(self._network[offset]) for uid, offset in self._held.items()}
+        return dict(self._held)
