@@ -42,3 +42,7 @@ def main() -> None:
 
     `minik server` is the control plane and a node; `minik agent --join` adds a node. Talk to it with kubectl.
     """
+
+
+if __name__ == "__main__":
+    main()

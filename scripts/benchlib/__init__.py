@@ -1,0 +1,1 @@
+"""What `scripts/bench` is made of: `sections.py` measures, `budgets.py` says what is asked, `report.py` prints."""
