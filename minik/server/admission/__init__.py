@@ -1,0 +1,27 @@
+"""Admission: what may change or refuse a write by looking at other objects. The order below is meaning.
+
+Each step is `Admission`: (core, draft, attributes); it changes the draft or raises. `BEFORE_VALIDATION` steps fill in;
+`AFTER_VALIDATION` steps reserve things that a refused object must not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
+from minik.server.admission.node_restriction import admit_node_restriction
+from minik.server.admission.pod_priority import admit_pod_priority
+from minik.server.admission.service_account import admit_service_account
+from minik.server.admission.service_addresses import admit_service_addresses, admit_service_fields
+from minik.server.admission.tolerations import admit_default_tolerations
+from minik.server.core import Admission
+
+BEFORE_VALIDATION: Sequence[Admission] = (
+    admit_namespace_lifecycle,
+    admit_service_account,
+    admit_node_restriction,
+    admit_pod_priority,
+    admit_default_tolerations,
+    admit_service_fields,
+)
+AFTER_VALIDATION: Sequence[Admission] = (admit_service_addresses,)

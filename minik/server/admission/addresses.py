@@ -1,0 +1,108 @@
+"""`Addresses`: which cluster addresses and node ports are taken.
+
+There is no table of allocations to leak or to repair: what is taken is what the Services in the cache have, plus what writes under
+way have reserved. Used by `service_addresses.py` only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+
+from minik.api.meta import ROObj
+from minik.clock import Entropy
+from minik.storage.cache import Cache
+
+NODE_PORT_RANGE = (30000, 32767)
+_BY_ADDRESS = "minik.clusterIP"
+_BY_PORT = "minik.nodePort"
+_RANDOM_TRIES = 32
+
+
+def _cluster_ips(service: ROObj) -> Iterable[str]:
+    spec = service.get("spec") or {}
+    return [ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP")] if ip and ip != "None"]
+
+
+def _node_ports(service: ROObj) -> Iterable[str]:
+    spec = service.get("spec") or {}
+    found = [f"{p.get('protocol', 'TCP')}/{p['nodePort']}" for p in spec.get("ports") or () if p.get("nodePort")]
+    if spec.get("healthCheckNodePort"):
+        found.append(f"TCP/{spec['healthCheckNodePort']}")
+    return found
+
+
+class Addresses:
+    """Reserves cluster addresses and node ports for the length of a write."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        entropy: Entropy,
+        *,
+        cidr: str,
+        reserved: Iterable[str] = (),
+        ports: tuple[int, int] = NODE_PORT_RANGE,
+    ) -> None:
+        self.network = ipaddress.ip_network(cidr)
+        self.ports = ports
+        self._cache = cache
+        self._entropy = entropy
+        self._kept_free = frozenset(reserved)
+        """Never given out by chance, but anybody may ask for them: the addresses of DNS and of the API server."""
+        self._in_flight: set[str] = set()
+        cache.add_index("services", _BY_ADDRESS, _cluster_ips)
+        cache.add_index("services", _BY_PORT, _node_ports)
+
+    def _is_taken(self, index: str, value: str) -> bool:
+        return value in self._in_flight or bool(self._cache.by_index("services", index, value))
+
+    def _reserve(self, value: str, done: list[Callable[[], None]]) -> None:
+        self._in_flight.add(value)
+        done.append(lambda: self._in_flight.discard(value))
+
+    def take_ip(self, ip: str, done: list[Callable[[], None]]) -> str:
+        """Reserve this address; returns "" or, in upstream's words, why not."""
+        try:
+            address = ipaddress.ip_address(ip)
+        except ValueError:
+            return f"{ip} is not an IP address"
+        if address not in self.network or address in (self.network[0], self.network[-1]):
+            return f"the provided IP ({ip}) is not in the valid range. The range of valid IPs is {self.network}"
+        if self._is_taken(_BY_ADDRESS, ip):
+            return "provided IP is already allocated"
+        self._reserve(ip, done)
+        return ""
+
+    def any_ip(self, done: list[Callable[[], None]]) -> str:
+        """Reserve a free address: by chance, then in order. "" if there is none."""
+        size = self.network.num_addresses
+        offsets = [self._entropy.rng.randrange(1, size - 1) for _ in range(_RANDOM_TRIES)]
+        for offset in (*offsets, *range(1, size - 1)):
+            ip = str(self.network[offset])
+            if ip not in self._kept_free and not self._is_taken(_BY_ADDRESS, ip):
+                self._reserve(ip, done)
+                return ip
+        return ""
+
+    def take_port(self, protocol: str, port: int, done: list[Callable[[], None]]) -> str:
+        """Reserve this node port; returns "" or why not."""
+        low, high = self.ports
+        if not low <= port <= high:
+            return f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
+        value = f"{protocol}/{port}"
+        if self._is_taken(_BY_PORT, value):
+            return "provided port is already allocated"
+        self._reserve(value, done)
+        return ""
+
+    def any_port(self, protocol: str, done: list[Callable[[], None]]) -> int:
+        """Reserve a free node port; 0 if there is none."""
+        low, high = self.ports
+        tries = [self._entropy.rng.randint(low, high) for _ in range(_RANDOM_TRIES)]
+        for port in (*tries, *range(low, high + 1)):
+            value = f"{protocol}/{port}"
+            if not self._is_taken(_BY_PORT, value):
+                self._reserve(value, done)
+                return port
+        return 0

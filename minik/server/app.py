@@ -1,0 +1,195 @@
+"""`ApiServer`: the composition of the API server, and the routing of what has come through the chain.
+
+Built by `cli/compose.py` (and by tests) from a store, a cache of it, the registry and the rest; `handler` is the whole of it, to be
+served by `http.HttpServer` and called by `local.LocalTransport`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from minik.api.core_v1 import pods
+from minik.api.errors import MethodNotAllowed
+from minik.api.kind import Kind
+from minik.api.registry import Registry
+from minik.clock import Clock, Entropy
+from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
+from minik.metrics import Metrics
+from minik.server import chain, nodes, reviews
+from minik.server.admission.addresses import Addresses
+from minik.server.authn.authenticate import authenticator
+from minik.server.authn.tokens import ServiceAccountTokens
+from minik.server.authz.rules import authorizer
+from minik.server.core import Core
+from minik.server.discovery import Discovery
+from minik.server.health import Check, health, metrics_endpoint, version
+from minik.server.openapi import OpenAPI
+from minik.server.representation import format_of, represent
+from minik.server.request import Handler, Request, Response
+from minik.server.routing import no_such_resource
+from minik.server.selection import POD_NODE
+from minik.server.subresources import binding
+from minik.server.subresources.registry import HANDLERS, STATUS, Verb, streaming
+from minik.server.tunnel import PATH as LINK_PATH
+from minik.server.tunnel import Links
+from minik.server.verbs.create import create
+from minik.server.verbs.delete import delete
+from minik.server.verbs.deletecollection import deletecollection
+from minik.server.verbs.get import get
+from minik.server.verbs.list import list_
+from minik.server.verbs.patch import patch
+from minik.server.verbs.update import update
+from minik.server.verbs.watch import watch
+from minik.storage.base import Store
+from minik.storage.cache import Cache
+
+VERBS: Mapping[str, Verb] = {
+    "create": create, "delete": delete, "deletecollection": deletecollection, "get": get, "list": list_, "patch": patch,
+    "update": update, "watch": watch,
+}  # fmt: skip
+
+_ON_COLLECTION = frozenset({"create", "deletecollection", "list", "watch"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What the composition root decides. PEM throughout."""
+
+    ca_certificate: bytes
+    token_signing_key: bytes
+    sign_node_csr: nodes.SignNodeCsr | None = None
+    service_cidr: str = SERVICE_CIDR
+    reserved_addresses: tuple[str, ...] = (KUBERNETES_SERVICE_IP, DNS_SERVICE_IP)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    """More sub-checks for /livez and /readyz: name → function that says what is wrong."""
+
+
+class ApiServer:
+    """The API server without its sockets."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: Cache,
+        registry: Registry,
+        clock: Clock,
+        entropy: Entropy,
+        metrics: Metrics,
+        links: Links,
+        settings: ServerSettings,
+    ) -> None:
+        for kind in reviews.KINDS:
+            registry.add(kind)
+        self.registry = registry
+        self.tokens = ServiceAccountTokens(cache, clock, entropy, signing_key=settings.token_signing_key)
+        cache.add_index("pods", POD_NODE, pods.node_name)
+        addresses = Addresses(cache, entropy, cidr=settings.service_cidr, reserved=settings.reserved_addresses)
+        self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens)
+        self.ready = False
+        """Set by the composition root once controllers and initial objects are there; /readyz tells it."""
+        authorize = authorizer(cache)
+        self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {**HANDLERS, **streaming(links)}
+        self._creates: dict[str, Verb] = {**reviews.handlers(authorize), "bindings": binding.create}
+        self._paths, self._prefixes = self._endpoints(links, metrics, settings)
+        self.handler: Handler = chain.build(
+            self._route,
+            registry=registry,
+            authenticate=authenticator(cache, self.tokens, clock),
+            authorize=authorize,
+            metrics=metrics,
+        )
+
+    def _endpoints(
+        self, links: Links, metrics: Metrics, settings: ServerSettings
+    ) -> tuple[dict[str, Handler], dict[str, Handler]]:
+        """What is not of a resource: by exact path, and by the path's first element."""
+        cache = self.core.cache
+        checks: dict[str, Check] = {
+            "ping": lambda: "",
+            "log": lambda: "",
+            "etcd": lambda: "" if cache.revision >= 0 else "the cache has not been filled",
+            **settings.checks,
+        }
+        ready: dict[str, Check] = {**checks, "poststarthook/start": lambda: "" if self.ready else "still starting"}
+        discovery = Discovery(self.registry).handle
+        openapi = OpenAPI(self.registry).handle
+        exact: dict[str, Handler] = {
+            "/": self._root,
+            "/version": version,
+            "/metrics": metrics_endpoint(metrics),
+            "/openid/v1/jwks": self._jwks,
+            LINK_PATH: links.handle,
+            **nodes.endpoints(ca_certificate=settings.ca_certificate, sign_node_csr=settings.sign_node_csr),
+        }
+        below = {
+            "api": discovery,
+            "apis": discovery,
+            "openapi": openapi,
+            "healthz": health("healthz", checks),
+            "livez": health("livez", checks),
+            "readyz": health("readyz", ready),
+        }
+        return exact, below
+
+    async def _root(self, _request: Request) -> Response:
+        groups = [f"/apis/{g}" for g in self.registry.groups() if g]
+        return Response(obj={"paths": sorted((*self._paths, *(f"/{p}" for p in self._prefixes), *groups))})
+
+    async def _jwks(self, _request: Request) -> Response:
+        return Response(obj=self.tokens.jwks(), content_type="application/jwk-set+json")
+
+    async def _route(self, request: Request) -> Response:
+        info = request.info
+        if not info.is_resource:
+            return await self._serve_path(request)
+        kind = info.kind
+        if kind is None:
+            raise no_such_resource()
+        serve = self._find(kind, request)
+        format_of(request)  # 406 comes before anything is done
+        return represent(await serve(self.core, request), request, kind, self.core.clock)
+
+    async def _serve_path(self, request: Request) -> Response:
+        path = request.path
+        endpoint = self._paths.get(path) or self._prefixes.get(path.split("/", 2)[1])
+        if endpoint is None:
+            raise no_such_resource()
+        if request.method not in ("GET", "HEAD") and path != nodes.JOIN:
+            raise not_allowed()
+        return await endpoint(request)
+
+    def _find(self, kind: Kind, request: Request) -> Verb:
+        """The verb's function. Raises NotFound and MethodNotAllowed."""
+        info = request.info
+        verb = info.verb
+        if not verb:
+            raise not_allowed()
+        if info.subresource:
+            verbs = self._subresources.get((kind.resource, info.subresource))
+            if verbs is None and info.subresource == "status" and kind.has_status:
+                verbs = STATUS
+            if verbs is None or (kind.namespaced and not info.namespace):
+                raise no_such_resource()
+            if verb not in verbs:
+                raise not_allowed()
+            return verbs[verb]
+        named = verb not in _ON_COLLECTION
+        if kind.namespaced and not info.namespace and named:
+            raise no_such_resource()
+        if not kind.namespaced and info.namespace and info.plural != "namespaces":
+            raise no_such_resource()
+        if verb not in kind.verbs or (verb == "create" and info.name):
+            raise not_allowed()
+        if verb == "create" and kind.namespaced and not info.namespace:
+            raise not_allowed()
+        if not named and verb == "create" and kind.resource in self._creates:
+            return self._creates[kind.resource]
+        if named and not info.name:
+            raise not_allowed()
+        return VERBS[verb]
+
+
+def not_allowed() -> MethodNotAllowed:
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})

@@ -1,0 +1,59 @@
+"""`Core`: what verbs, subresources and admission work with. Built once by `app.py`; holds no logic of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from minik.api.kind import Kind
+from minik.api.meta import Obj, ROObj
+from minik.api.registry import Registry
+from minik.clock import Clock, Entropy
+from minik.server.request import User
+
+if TYPE_CHECKING:
+    from minik.server.admission.addresses import Addresses
+    from minik.server.authn.tokens import ServiceAccountTokens
+    from minik.storage.base import Store
+    from minik.storage.cache import Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Everything below the chain."""
+
+    store: Store
+    cache: Cache
+    registry: Registry
+    clock: Clock
+    entropy: Entropy
+    addresses: Addresses
+    tokens: ServiceAccountTokens
+    streaming: dict[tuple[str, str], object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Attributes:
+    """What admission may know of a write besides its object (admission.Attributes)."""
+
+    kind: Kind
+    verb: str
+    namespace: str
+    user: User
+    subresource: str = ""
+    name: str = ""
+    old: ROObj | None = None
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+    done: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the write is over, done or refused: gives back what was reserved for it."""
+
+    def finish(self) -> None:
+        for release in self.done:
+            release()
+        self.done.clear()
+
+
+Admission = Callable[[Core, Obj, Attributes], None]
+"""Changes the draft or raises a StatusError. Never waits: everything it reads is in the cache."""

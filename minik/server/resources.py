@@ -1,0 +1,283 @@
+"""Create, update and delete of one object of any kind: defaults, admission, validation, optimistic concurrency, commit.
+
+Called by the verbs and subresources, which know the request; everything here works on drafts and answers with `Written`.
+The order of steps is kube-apiserver's (`registry/generic/registry/store.go`), the metadata rules are in `lifecycle.py`.
+
+Reads come from the cache. A write waits until the cache shows it, so a client always reads its own writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minik.api import errors, validation
+from minik.api.codec import encode
+from minik.api.errors import FieldError, Path, StatusError
+from minik.api.kind import Kind
+from minik.api.meta import Obj, ROObj
+from minik.server import lifecycle
+from minik.server.admission import AFTER_VALIDATION, BEFORE_VALIDATION
+from minik.server.core import Attributes, Core
+from minik.server.options import DeleteOptions
+from minik.storage.base import ABSENT, ConflictError, Op, Revision
+from minik.storage.cache import Entry
+
+_GENERATED_NAME_TRIES = 8
+_CONFLICT_TRIES = 30
+
+_CREATED_BY_UPDATE = frozenset({"endpoints", "events", "leases.coordination.k8s.io"})
+"""Kinds whose PUT creates what is absent (AllowCreateOnUpdate)."""
+_NEEDS_REVISION = frozenset({"leases.coordination.k8s.io", "endpointslices.discovery.k8s.io"})
+"""Kinds whose PUT must carry a resourceVersion (no AllowUnconditionalUpdate)."""
+
+
+_UNCHECKED = frozenset({"binding", "finalize"})
+"""Subresources that check what they change themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The outcome of a write: `entry` if the cache holds exactly this state, else `obj`."""
+
+    entry: Entry | None = None
+    obj: ROObj | None = None
+    removed: bool = False
+    created: bool = False
+
+    @property
+    def value(self) -> ROObj:
+        if self.entry is not None:
+            return self.entry.obj
+        assert self.obj is not None
+        return self.obj
+
+
+def get(core: Core, kind: Kind, namespace: str, name: str) -> Entry:
+    """The object as the cache has it; raises NotFound."""
+    entry = core.cache.get(kind.key(namespace, name))
+    if entry is None:
+        raise errors.not_found(kind.plural, kind.group, name)
+    return entry
+
+
+async def create(core: Core, draft: Obj, attributes: Attributes) -> Written:
+    """Write a new object. `draft` is decoded and has the kind's table defaults. Raises StatusError."""
+    kind = attributes.kind
+    metadata = draft["metadata"]
+    if kind.namespaced:
+        metadata["namespace"] = attributes.namespace
+    else:
+        metadata.pop("namespace", None)
+    base = metadata.get("generateName") if not metadata.get("name") else None
+    kind.default(draft)
+    kind.prepare_create(draft)
+    lifecycle.system_fields(draft, kind, now=core.clock.now(), uid=core.entropy.uid())
+    try:
+        for tries_left in range(_GENERATED_NAME_TRIES, 0, -1):
+            if base:
+                metadata["name"] = lifecycle.generated_name(base, core.entropy.suffix())
+                kind.default(draft)  # a namespace's label is made from its name
+            attributes.name = metadata.get("name") or ""
+            if base and tries_left > 1 and core.cache.get(kind.key(attributes.namespace, attributes.name)) is not None:
+                continue
+            _admit(core, draft, attributes, None)
+            try:
+                return await _commit_new(core, draft, attributes)
+            except errors.AlreadyExists:
+                if not base or tries_left == 1:
+                    raise
+            attributes.finish()
+    finally:
+        attributes.finish()
+    raise AssertionError("the last try returns or raises")
+
+
+async def _commit_new(core: Core, draft: Obj, attributes: Attributes) -> Written:
+    kind = attributes.kind
+    key = kind.key(attributes.namespace, attributes.name)
+    if attributes.dry_run:
+        if core.cache.get(key) is not None:
+            raise errors.already_exists(kind.plural, kind.group, attributes.name)
+        return Written(obj=draft, created=True)
+    op = Op(key, encode(draft), ABSENT, durable=kind.is_durable(attributes.namespace))
+    try:
+        revision = (await core.store.commit([op]))[0]
+    except ConflictError as error:
+        raise errors.already_exists(kind.plural, kind.group, attributes.name) from error
+    return await _written(core, key, draft, revision, created=True)
+
+
+async def _written(core: Core, key: str, draft: Obj, revision: Revision, *, created: bool = False) -> Written:
+    await core.cache.wait_for(revision)
+    entry = core.cache.get(key)
+    if entry is not None and entry.revision == revision:
+        return Written(entry, created=created)
+    draft["metadata"]["resourceVersion"] = str(revision)
+    return Written(obj=draft, created=created)
+
+
+Change = Callable[[ROObj], Obj]
+"""From the current object to a decoded draft of the new one. Called again after a lost race. The draft shares with the current
+object only what nobody changes; its metadata is always its own."""
+
+
+async def update(
+    core: Core,
+    attributes: Attributes,
+    change: Change,
+    *,
+    put: bool = False,
+    create_if_absent: Callable[[], Obj] | None = None,
+) -> Written:
+    """Read, change, check and write an object, again and again while others win the race.
+
+    A draft that carries a resourceVersion other than the current one is a Conflict. A draft equal to what is stored is not written.
+    `attributes.subresource`: "" for the main resource, "status", or another one whose `change` answers for what it changes.
+    """
+    kind = attributes.kind
+    key = kind.key(attributes.namespace, attributes.name)
+    for _ in range(_CONFLICT_TRIES):
+        entry = core.cache.get(key)
+        if entry is None:
+            if create_if_absent is not None and kind.resource in _CREATED_BY_UPDATE:
+                attributes.verb = "create"
+                return await create(core, create_if_absent(), attributes)
+            raise errors.not_found(kind.plural, kind.group, attributes.name)
+        old = entry.obj
+        attributes.old = old
+        draft = change(old)
+        conditional = check_revision(draft, old, kind, put=put)
+        try:
+            draft = _prepare_update(core, draft, old, attributes)
+            if draft == old:
+                return Written(entry)
+            if attributes.dry_run:
+                return Written(obj=draft)
+            if lifecycle.is_finished(draft):
+                return await _remove(core, kind, entry, draft)
+            op = Op(key, encode(draft), entry.revision, durable=kind.is_durable(attributes.namespace))
+            revision = (await core.store.commit([op]))[0]
+            return await _written(core, key, draft, revision)
+        except ConflictError as error:
+            if conditional:
+                raise errors.conflict(kind.plural, kind.group, attributes.name) from error
+            await catch_up(core, error)
+        finally:
+            attributes.finish()
+    raise errors.conflict(kind.plural, kind.group, attributes.name)
+
+
+async def catch_up(core: Core, error: ConflictError) -> None:
+    """Wait until the cache shows what won the race."""
+    await core.cache.wait_for(error.actual or await core.store.current_revision())
+
+
+def check_revision(draft: Obj, old: ROObj, kind: Kind, *, put: bool) -> bool:
+    """Whether the draft is bound to one revision; raises Conflict if that is not the current one.
+
+    `put`: some kinds insist on a revision.
+    """
+    metadata = draft["metadata"]
+    name = old["metadata"]["name"]
+    uid = metadata.get("uid")
+    if uid and uid != old["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        raise errors.conflict(kind.plural, kind.group, name, why)
+    asked = metadata.get("resourceVersion")
+    if not asked or asked == "0":
+        if put and kind.resource in _NEEDS_REVISION:
+            why = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=[why])
+        return False
+    if asked != old["metadata"]["resourceVersion"]:
+        raise errors.conflict(kind.plural, kind.group, name)
+    return True
+
+
+def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) -> Obj:
+    """The object to write: carried-over fields, hooks, admission, validation."""
+    kind = attributes.kind
+    lifecycle.carry_metadata(draft, old)
+    if attributes.subresource == "status":
+        draft = lifecycle.with_status(draft, old, kind)
+    elif not attributes.subresource:
+        if kind.has_status:
+            lifecycle.keep_status(draft, old)
+        kind.default(draft)
+        kind.prepare_update(draft, old)
+    lifecycle.count_generation(draft, old)
+    draft["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+    if draft != old:
+        _admit(core, draft, attributes, old)
+    return draft
+
+
+def _admit(core: Core, draft: Obj, attributes: Attributes, old: ROObj | None) -> None:
+    for admit in BEFORE_VALIDATION:
+        admit(core, draft, attributes)
+    found = validate(draft, attributes, old)
+    if found:
+        kind = attributes.kind
+        name = draft["metadata"].get("name") or ""
+        raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=found)
+    for admit in AFTER_VALIDATION:
+        admit(core, draft, attributes)
+    attributes.warnings += attributes.kind.warnings(draft)
+
+
+def validate(draft: Obj, attributes: Attributes, old: ROObj | None) -> list[FieldError]:
+    """Everything wrong with a new object, or with an update of `old`."""
+    kind = attributes.kind
+    path = Path("metadata")
+    found = list(validation.object_meta(draft, path, kind))
+    if old is not None:
+        found += validation.object_meta_update(draft, old, path)
+    if attributes.subresource == "status":
+        assert old is not None
+        return found + list(kind.validate_status(draft, old))
+    if attributes.subresource in _UNCHECKED:
+        return found
+    found += kind.validate(draft)
+    if old is not None and not attributes.subresource:
+        found += kind.validate_update(draft, old)
+    return found
+
+
+async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> Written:
+    """One delete request: removes the object, or starts (or shortens) its graceful deletion. Raises StatusError."""
+    kind = attributes.kind
+    key = kind.key(attributes.namespace, attributes.name)
+    for _ in range(_CONFLICT_TRIES):
+        entry = core.cache.get(key)
+        if entry is None:
+            raise errors.not_found(kind.plural, kind.group, attributes.name)
+        old = entry.obj
+        lifecycle.check_preconditions(old, kind, uid=options.uid, resource_version=options.resource_version)
+        attributes.old = old
+        plan = lifecycle.plan_delete(kind, old, options, now=core.clock.now())
+        if plan.action == "nothing":
+            return Written(entry)
+        if options.dry_run:
+            return Written(obj=plan.draft or old, removed=plan.action == "remove")
+        try:
+            if plan.action == "remove":
+                return await _remove(core, kind, entry, None)
+            assert plan.draft is not None
+            op = Op(key, encode(plan.draft), entry.revision, durable=kind.is_durable(attributes.namespace))
+            revision = (await core.store.commit([op]))[0]
+            return await _written(core, key, plan.draft, revision)
+        except ConflictError as error:
+            await catch_up(core, error)
+    raise errors.conflict(kind.plural, kind.group, attributes.name)
+
+
+async def _remove(core: Core, kind: Kind, entry: Entry, last: Obj | None) -> Written:
+    """Delete the key. `last`: its state by the very update that finished it."""
+    durable = kind.is_durable(entry.namespace)
+    revision = (await core.store.commit([Op(entry.key, None, entry.revision, durable=durable)]))[0]
+    await core.cache.wait_for(revision)
+    return Written(obj=last, removed=True) if last is not None else Written(entry, removed=True)
+
+
+__all__ = ["Change", "StatusError", "Written", "create", "delete", "get", "update", "validate"]

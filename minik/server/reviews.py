@@ -1,0 +1,105 @@
+"""Kinds that are only ever created, never stored: reviews of access and identity, answered on the spot.
+
+`kubectl auth can-i` and `auth whoami`, and in-cluster clients that check a token, use them. `KINDS` joins the registry so that discovery
+lists them; `HANDLERS` are their create verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from minik.api.errors import Unauthorized
+from minik.api.kind import Kind
+from minik.api.meta import Obj
+from minik.server.authz.rules import Authorize
+from minik.server.core import Core
+from minik.server.decode import decode_kind
+from minik.server.options import field_validation
+from minik.server.request import Request, RequestInfo, Response, User
+from minik.server.verbs.common import kind_of
+
+
+def _kind(group: str, kind: str) -> Kind:
+    return Kind(
+        group=f"{group}.k8s.io", version="v1", kind=kind, plural=kind.lower() + "s", singular=kind.lower(), namespaced=False,
+        schema=f"io.k8s.api.{group}.v1.{kind}", verbs=("create",), generation=False,
+    )  # fmt: skip
+
+
+KINDS = (
+    _kind("authentication", "SelfSubjectReview"),
+    _kind("authentication", "TokenReview"),
+    _kind("authorization", "SelfSubjectAccessReview"),
+    _kind("authorization", "SubjectAccessReview"),
+)
+
+Verb = Callable[[Core, Request], Awaitable[Response]]
+
+
+def handlers(authorize: Authorize) -> Mapping[str, Verb]:
+    """Resource name → its create."""
+
+    async def self_subject_review(_core: Core, request: Request) -> Response:
+        draft = _decoded(request)
+        draft["status"] = {"userInfo": user_info(request.user)}
+        return Response(201, obj=draft)
+
+    async def token_review(core: Core, request: Request) -> Response:
+        draft = _decoded(request)
+        spec = draft.get("spec") or {}
+        audiences = spec.get("audiences") or [core.tokens.issuer]
+        try:
+            user = core.tokens.verify(spec.get("token") or "", audiences)
+            draft["status"] = {"authenticated": True, "user": user_info(user), "audiences": audiences}
+        except Unauthorized:
+            draft["status"] = {"authenticated": False, "user": {}, "error": "invalid bearer token"}
+        return Response(201, obj=draft)
+
+    async def self_access(_core: Core, request: Request) -> Response:
+        draft = _decoded(request)
+        draft["status"] = _verdict(authorize, request.user, draft.get("spec") or {})
+        return Response(201, obj=draft)
+
+    async def access(_core: Core, request: Request) -> Response:
+        draft = _decoded(request)
+        spec = draft.get("spec") or {}
+        user = User(spec.get("user") or "", frozenset(spec.get("groups") or ()), spec.get("uid") or "")
+        draft["status"] = _verdict(authorize, user, spec)
+        return Response(201, obj=draft)
+
+    return {
+        "selfsubjectreviews.authentication.k8s.io": self_subject_review,
+        "tokenreviews.authentication.k8s.io": token_review,
+        "selfsubjectaccessreviews.authorization.k8s.io": self_access,
+        "subjectaccessreviews.authorization.k8s.io": access,
+    }
+
+
+def _decoded(request: Request) -> Obj:
+    return decode_kind(request, kind_of(request), validation=field_validation(request))
+
+
+def user_info(user: User) -> Obj:
+    """authentication.k8s.io/v1 UserInfo."""
+    info: Obj = {"username": user.name}
+    if user.uid:
+        info["uid"] = user.uid
+    if user.groups:
+        info["groups"] = sorted(user.groups)
+    if user.extra:
+        info["extra"] = {k: list(v) for k, v in user.extra.items()}
+    return info
+
+
+def _verdict(authorize: Authorize, user: User, spec: Obj) -> Obj:
+    wanted = spec.get("resourceAttributes")
+    if wanted is not None:
+        info = RequestInfo(
+            wanted.get("verb") or "", "", is_resource=True, group=wanted.get("group") or "", version=wanted.get("version") or "",
+            plural=wanted.get("resource") or "", subresource=wanted.get("subresource") or "",
+            namespace=wanted.get("namespace") or "", name=wanted.get("name") or "",
+        )  # fmt: skip
+    else:
+        path = spec.get("nonResourceAttributes") or {}
+        info = RequestInfo(path.get("verb") or "", path.get("path") or "")
+    return {"allowed": authorize(user, info, "")}

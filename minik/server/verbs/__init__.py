@@ -1,0 +1,1 @@
+"""The generic verbs, one a file; each works for every kind."""

@@ -1,0 +1,38 @@
+"""PUT of an object or of its status."""
+
+from __future__ import annotations
+
+from minik.api import meta
+from minik.api.meta import Obj, ROObj
+from minik.server import resources
+from minik.server.core import Core
+from minik.server.decode import decode_kind
+from minik.server.options import field_validation, is_dry_run
+from minik.server.request import Request, Response
+from minik.server.verbs.common import answer, attributes, check_name, kind_of
+
+
+async def update(core: Core, request: Request) -> Response:
+    kind = kind_of(request)
+    draft = decode_kind(request, kind, validation=field_validation(request, options="UpdateOptions"))
+    check_name(draft, request)
+    dry_run = is_dry_run(request, options="UpdateOptions")
+    unconditional = not draft["metadata"].get("resourceVersion")
+
+    def change(_old: ROObj) -> Obj:
+        # an unconditional update may be tried again, and then must not see what the first try filled in
+        return meta.draft(draft) if unconditional else draft
+
+    written = await resources.update(
+        core,
+        attributes(request, dry_run=dry_run),
+        change,
+        put=True,
+        create_if_absent=None if request.info.subresource else lambda: _new(draft),
+    )
+    return answer(written)
+
+
+def _new(draft: Obj) -> Obj:
+    draft["metadata"].pop("resourceVersion", None)
+    return draft
