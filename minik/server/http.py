@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -141,21 +141,30 @@ class HttpServer:
         out = web.StreamResponse(status=response.status, headers=response.headers)
         out.content_type = response.content_type
         out.enable_chunked_encoding()
-        chunks = response.stream if response.watch is None else response.watch.chunks()  # type: ignore[attr-defined]  # verbs.watch.Watching
+        chunks: AsyncIterator[bytes] | None = response.stream
+        if response.watch is not None:
+            chunks = response.watch.chunks()
+        assert chunks is not None
         try:
             await out.prepare(http)
             async for chunk in chunks:
                 await out.write(chunk)
             await out.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
-            if task.cancelling() and http.transport is None:
-                raise
-            with contextlib.suppress(ConnectionError, RuntimeError):
-                out.force_close()
+        except ConnectionError:
+            out.force_close()
+        except asyncio.CancelledError:
+            if http.transport is None:
+                raise  # the client went away
+            task.uncancel()  # the server closes: end the stream as if it were over
+            with contextlib.suppress(ConnectionError):
+                await out.write_eof()
+            out.force_close()
         finally:
             self._streams.discard(task)
-            with contextlib.suppress(ConnectionError):
+            if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+            if response.watch is not None:
+                await response.watch.aclose()
         return out
 
 

@@ -16,7 +16,8 @@ from minik.api.meta import Obj, ROObj
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from minik.storage.cache import CacheEvent, Entry
+    from minik.server.verbs.watch import Watching
+    from minik.storage.cache import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class Response:
     """Anything else that JSON can say."""
     raw: bytes | None = None
     content_type: str = "application/json"
-    watch: AsyncIterator[CacheEvent] | None = None
-    """A watch stream of typed events; see verbs/watch.py."""
+    watch: Watching | None = None
+    """A watch: events one by one, or as chunks of bytes; see verbs/watch.py."""
     stream: AsyncIterator[bytes] | None = None
     """Chunks to send as they come (logs)."""
     http: web.StreamResponse | None = None

@@ -187,8 +187,8 @@ def check_revision(draft: Obj, old: ROObj, kind: Kind, *, put: bool) -> bool:
     asked = metadata.get("resourceVersion")
     if not asked or asked == "0":
         if put and kind.resource in _NEEDS_REVISION:
-            why = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=[why])
+            missing = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=[missing])
         return False
     if asked != old["metadata"]["resourceVersion"]:
         raise errors.conflict(kind.plural, kind.group, name)

@@ -99,7 +99,7 @@ class Addresses:
     def any_port(self, protocol: str, done: list[Callable[[], None]]) -> int:
         """Reserve a free node port; 0 if there is none."""
         low, high = self.ports
-        tries = [self._entropy.rng.randint(low, high) for _ in range(_RANDOM_TRIES)]
+        tries: list[int] = [self._entropy.rng.randint(low, high) for _ in range(_RANDOM_TRIES)]
         for port in (*tries, *range(low, high + 1)):
             value = f"{protocol}/{port}"
             if not self._is_taken(_BY_PORT, value):

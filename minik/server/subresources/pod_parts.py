@@ -56,7 +56,7 @@ def _merged(old: ROObj, draft: Obj, subresource: str, revision: str | None) -> O
     else:
         for field in ("initContainers", "containers"):
             if field in spec:
-                spec[field] = _resized(spec[field], wanted.get(field) or ())
+                spec[field] = _resized(spec[field], wanted.get(field) or [])
     metadata = {k: v for k, v in old["metadata"].items() if k != "resourceVersion"}
     if revision:
         metadata["resourceVersion"] = revision

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import orjson
 
@@ -38,11 +39,14 @@ _MIN_TIMEOUT = 1800
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
+ItemType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+
+
 @dataclass(frozen=True, slots=True)
 class WatchItem:
     """One event as it goes out. `entry` holds the bytes of an object's events; a BOOKMARK or ERROR has only `object`."""
 
-    type: str
+    type: ItemType
     entry: Entry | None = None
     value: ROObj | None = None
 
