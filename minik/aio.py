@@ -50,6 +50,10 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     async def close(self) -> None:
         """Cancel every task and wait until each has ended."""
         self._closed = True
