@@ -7,6 +7,7 @@ way have reserved. Used by `service_addresses.py` only.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Callable, Iterable
 
 from minik.api.meta import ROObj
@@ -78,7 +79,7 @@ class Addresses:
         """Reserve a free address: by chance, then in order. "" if there is none."""
         size = self.network.num_addresses
         offsets = [self._entropy.rng.randrange(1, size - 1) for _ in range(_RANDOM_TRIES)]
-        for offset in (*offsets, *range(1, size - 1)):
+        for offset in itertools.chain(offsets, range(1, size - 1)):
             ip = str(self.network[offset])
             if ip not in self._kept_free and not self._is_taken(_BY_ADDRESS, ip):
                 self._reserve(ip, done)
@@ -99,8 +100,8 @@ class Addresses:
     def any_port(self, protocol: str, done: list[Callable[[], None]]) -> int:
         """Reserve a free node port; 0 if there is none."""
         low, high = self.ports
-        tries: list[int] = [self._entropy.rng.randint(low, high) for _ in range(_RANDOM_TRIES)]
-        for port in (*tries, *range(low, high + 1)):
+        tries = [self._entropy.rng.randint(low, high) for _ in range(_RANDOM_TRIES)]
+        for port in itertools.chain(tries, range(low, high + 1)):
             value = f"{protocol}/{port}"
             if not self._is_taken(_BY_PORT, value):
                 self._reserve(value, done)
