@@ -27,6 +27,7 @@ from minik.agent.containers.base import (
 from minik.agent.context import NodeContext
 from minik.agent.etcfiles import pod_hostname
 from minik.agent.hooks import HookFailure, hook_of
+from minik.agent.network.base import NetworkError
 from minik.agent.observed import attempt_of
 from minik.agent.plan import (
     Action,
@@ -110,6 +111,10 @@ class Actor:
         memory.prepared = True  # first: a source that changes meanwhile takes it back
         try:
             memory.renew_at = await ctx.volumes.prepare(pod, ctx.facts(ctx.pod_ip(pod)))
+        except NetworkError as error:
+            memory.prepared = False
+            self._delay_pod(pod, memory, "FailedCreatePodSandBox", f"Failed to set up the pod's network: {error}")
+            return
         except VolumeError as error:
             memory.prepared = False
             self._delay_pod(pod, memory, "FailedMount", f"MountVolume.SetUp failed: {error}")
@@ -148,7 +153,7 @@ class Actor:
             address = ctx.pod_ip(pod)
             try:
                 await _settled(ctx.network.attach(uid, address, sandbox.pid))
-            except (OSError, RuntimeError, ValueError) as error:
+            except (NetworkError, OSError) as error:
                 self._delay_pod(pod, memory, "FailedCreatePodSandBox", f"Failed to set up the pod's network: {error}")
                 return
         memory.attached = sandbox.id
@@ -339,7 +344,8 @@ class Actor:
         hook, info = hook_of(container, "preStop"), ctx.observations.get(container_id)
         if hook is not None and info is not None and grace > 0:
             try:
-                await asyncio.wait_for(ctx.hook(hook, self._target(pod, container, info)), grace)
+                async with asyncio.timeout(grace):
+                    await ctx.hook(hook, self._target(pod, container, info))
             except (HookFailure, TimeoutError) as error:
                 text = f"PreStopHook failed: {error or 'it did not end within the grace period'}"
                 ctx.event(pod, "Warning", "FailedPreStopHook", text, container=container["name"])

@@ -26,9 +26,9 @@ from minik.agent.context import Events, ImageSource, NodeContext
 from minik.agent.etcfiles import ClusterDns
 from minik.agent.heartbeat import Heartbeat
 from minik.agent.hooks import HookRunner, HostHooks
-from minik.agent.network.base import PodNetwork
+from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.observe import Observations
-from minik.agent.plan import is_terminal
+from minik.agent.plan import init_containers, is_terminal
 from minik.agent.podloop import PodWorker, orphan
 from minik.agent.probes import HostProbes, Prober, ProbeRunner
 from minik.agent.registration import Health, HostFacts, host_facts, node_object, register
@@ -41,6 +41,7 @@ from minik.api.errors import StatusError
 from minik.api.meta import ROObj
 from minik.client.client import Client
 from minik.client.informer import Informer, Informers
+from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 
 log = logging.getLogger("minik.agent")
@@ -49,8 +50,19 @@ RETRY_SECONDS = 1.0
 _CAP_SYS_RESOURCE = 1 << 24
 
 
-def no_event(pod: ROObj, kind: str, reason: str, message: str, *, container: str = "") -> None:
-    """Events of an agent without a recorder go nowhere."""
+def pod_events(recorder: Recorder | None) -> Events:
+    """Events about pods and their containers through `recorder`; without one they go nowhere."""
+
+    def event(pod: ROObj, kind: str, reason: str, message: str, *, container: str = "") -> None:
+        if recorder is None:
+            return
+        path = ""
+        if container:
+            is_init = any(c["name"] == container for c in init_containers(pod))
+            path = f"spec.{'initContainers' if is_init else 'containers'}{{{container}}}"
+        recorder.event(pod, kind, reason, message, field_path=path)
+
+    return event
 
 
 class Agent:
@@ -69,7 +81,7 @@ class Agent:
         clock: Clock,
         entropy: Entropy,
         data_dir: Path,
-        event: Events = no_event,
+        recorder: Recorder | None = None,
         volumes: Volumes | None = None,
         probe: ProbeRunner | None = None,
         hook: HookRunner | None = None,
@@ -113,7 +125,7 @@ class Agent:
             prober=self._prober,
             hook=hook or HostHooks(runtime, network, clock),
             clock=clock,
-            event=event,
+            event=pod_events(recorder),
             data_dir=data_dir,
             dns=dns,
             services=services,
@@ -201,7 +213,7 @@ class Agent:
             try:
                 await self._network.start(node_name=self.name, pod_cidr=self.pod_cidr, node_ip=self.node_ip)
                 break
-            except (OSError, RuntimeError) as error:
+            except (NetworkError, OSError) as error:
                 self._network_failure = str(error)
                 log.warning("pod network not started", extra={"node": self.name, "error": str(error)})
                 await self._clock.sleep(RETRY_SECONDS)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from minik.agent import httpget
 from minik.agent.containers.base import ContainerRuntime, RuntimeFailure
-from minik.agent.network.base import PodNetwork
+from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.probes import Target, http_headers, http_url, run_command
 from minik.clock import Clock
 
@@ -44,7 +44,7 @@ class HostHooks:
                 await self._http(hook["httpGet"], target)
             elif "sleep" in hook:
                 await self._clock.sleep(float(hook["sleep"].get("seconds") or 0))
-        except (RuntimeFailure, httpget.HttpFailure, OSError, ValueError) as error:
+        except (RuntimeFailure, NetworkError, httpget.HttpFailure, OSError, ValueError) as error:
             raise HookFailure(str(error)) from error
 
     async def _exec(self, command: Any, target: Target) -> None:

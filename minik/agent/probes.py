@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from minik.agent import grpcprobe, httpget
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, RuntimeFailure
-from minik.agent.network.base import PodNetwork
+from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.observed import ObservedPod
 from minik.agent.plan import Health, all_containers, status_of
 from minik.aio import Tasks
@@ -166,7 +166,8 @@ class Prober:
     async def _ask_in_time(self, probe: Mapping[str, Any], target: Target) -> tuple[bool, str]:
         timeout = probe.get("timeoutSeconds") or 1
         try:
-            return await asyncio.wait_for(self._ask(probe, target), timeout)
+            async with asyncio.timeout(timeout):  # not wait_for: in Python 3.11 it loses a cancellation that meets an answer
+                return await self._ask(probe, target)
         except TimeoutError:
             if "exec" in probe:
                 return (
@@ -252,7 +253,7 @@ class HostProbes:
                 )
         except httpget.HttpFailure as error:
             return False, _while_asking(probe, target, str(error))
-        except (RuntimeFailure, OSError, ValueError) as error:
+        except (RuntimeFailure, NetworkError, OSError, ValueError) as error:
             return False, str(error)
         return False, "missing probe handler"
 

@@ -60,7 +60,8 @@ class WatchedObjects:
         watched.users.add(pod_uid)
         if not watched.informer.synced:
             try:
-                await asyncio.wait_for(watched.informer.wait_synced(), SYNC_SECONDS)
+                async with asyncio.timeout(SYNC_SECONDS):
+                    await watched.informer.wait_synced()
             except TimeoutError:
                 raise VolumeError(f"failed to sync {reference.resource} cache: timed out waiting") from None
         return watched.informer.get(Key(namespace, reference.name))

@@ -1,0 +1,478 @@
+"""`PodWorker` over an engine and an API server in memory, in simulated time: pods run, crash, restart and go."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import looptime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minik.agent.act import Actor
+from minik.agent.context import NodeContext
+from minik.agent.etcfiles import ClusterDns
+from minik.agent.hooks import HookFailure
+from minik.agent.network.fake import FakeNetwork
+from minik.agent.observe import Observations
+from minik.agent.podloop import PodWorker, orphan
+from minik.agent.probes import Prober, Target
+from minik.agent.volumes.base import NoVolumes
+from minik.agent.volumes.payload import VolumeError
+from minik.aio import Tasks
+from minik.api import meta
+from minik.api.meta import ROObj
+from minik.client.client import Client
+from minik.clock import LoopClock
+from tests.unit.agent.builders import container, pod
+from tests.unit.agent.engine import Api, Engine, Images
+
+
+class Node:
+    """A node with its workers."""
+
+    def __init__(self) -> None:
+        self.clock = LoopClock()
+        self.engine = Engine(self.clock)
+        self.api = Api()
+        self.network = FakeNetwork()
+        self.tasks = Tasks("test")
+        self.workers: dict[str, PodWorker] = {}
+        self.events: list[str] = []
+        self.answers: dict[str, bool] = {}
+        self.hooks: list[str] = []
+        self.hook_takes = 0.0
+        self.volumes = NoVolumes()
+        self.observations = Observations(self.engine.as_runtime(), self._wake)
+        self.prober = Prober(clock=self.clock, ask=self._ask, on_change=self._wake, on_unhealthy=self._unhealthy)
+        self.ctx = NodeContext(
+            name="n1", node_ip="192.0.2.1", client=cast("Client", self.api), runtime=self.engine.as_runtime(),
+            network=self.network, volumes=self.volumes, images=Images(self.engine), observations=self.observations,
+            prober=self.prober, hook=self._hook, clock=self.clock, event=self._event, data_dir=Path("data"),
+            dns=ClusterDns(), services=tuple, cpus=4000, memory=8 << 30,
+        )  # fmt: skip
+        self.actor = Actor(self.ctx)
+        self.api.watchers.append(lambda obj: obj["kind"] == "Pod" and self._object(obj))
+
+    async def _ask(self, probe: Any, target: Target) -> tuple[bool, str]:
+        return self.answers.get(target.container["name"], True), "bad"
+
+    async def _hook(self, hook: Any, target: Target) -> None:
+        self.hooks.append(target.container["name"])
+        await self.clock.sleep(self.hook_takes)
+        if hook.get("fails"):
+            raise HookFailure("no")
+
+    def _event(self, pod: ROObj, kind: str, reason: str, message: str, *, container: str = "") -> None:
+        self.events.append(reason)
+
+    def _unhealthy(self, pod: ROObj, container: str, message: str) -> None:
+        self.events.append("Unhealthy")
+
+    def _wake(self, uid: str) -> None:
+        if uid in self.workers:
+            self.workers[uid].wake()
+
+    def _object(self, obj: ROObj) -> None:
+        if meta.uid(obj) in self.workers:
+            self.workers[meta.uid(obj)].update(obj)
+
+    async def start(self) -> None:
+        await self.network.start(node_name="n1", pod_cidr="10.244.0.0/24", node_ip="192.0.2.1")
+        self.tasks.start("events", self.observations.run())
+        await self.observations.listed.wait()
+
+    def add(self, obj: ROObj) -> PodWorker:
+        stored = self.api.put("pods", obj)
+        worker = PodWorker(self.ctx, self.actor, self.tasks, stored, on_done=self.workers.pop)
+        self.workers[worker.uid] = worker
+        worker.wake()
+        return worker
+
+    def mark_deleted(self, seconds: int = 30, name: str = "p") -> None:
+        obj = meta.draft(self.api.pod(name))
+        obj["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": seconds}
+        self.api.put("pods", obj)
+
+    def status(self, name: str = "p") -> dict[str, Any]:
+        return cast("dict[str, Any]", self.api.pod(name)["status"])
+
+    def state(self, index: int = 0) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.status()["containerStatuses"][index])
+
+    async def run(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
+        await self.tasks.close()
+        await self.prober.close()
+
+
+def simulate(scenario: Callable[[Node], Awaitable[None]]) -> None:
+    """Run `scenario` with a fresh node in a loop of simulated time."""
+
+    async def run() -> None:
+        node = Node()
+        await node.start()
+        try:
+            await scenario(node)
+        finally:
+            await node.close()
+
+    loop = looptime.new_event_loop(start=0)
+    try:
+        loop.run_until_complete(run())
+    finally:
+        loop.close()
+
+
+def simulated(scenario: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test over a node in simulated time."""
+
+    def test() -> None:
+        simulate(scenario)
+
+    functools.update_wrapper(test, scenario)
+    del test.__wrapped__  # type: ignore[attr-defined]  # pytest would look for a fixture called node
+    return test
+
+
+@simulated
+async def test_a_pod_comes_up_with_one_write(node: Node) -> None:
+    node.add(pod(container("a"), container("b")))
+    await node.run(0.1)
+    assert node.engine.log == ["sandbox 0", "create a#0", "create b#0"]
+    assert node.api.writes == ["status p"]
+    status = node.status()
+    assert (status["phase"], status["podIP"]) == ("Running", "10.244.0.2")
+    assert all(c["status"] == "True" for c in status["conditions"])
+    assert node.events == ["Created", "Started", "Created", "Started"]
+    await node.run(3600)
+    assert node.api.writes == ["status p"]
+
+
+@simulated
+async def test_crashes_back_off_and_the_count_grows(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    times = []
+    for _ in range(5):
+        node.engine.exit("web", 1)
+        began = node.clock.monotonic()
+        count = node.engine.find("web").labels["minik.attempt"]
+        while node.engine.find("web").labels["minik.attempt"] == count:
+            await node.run(0.5)
+        times.append(round(node.clock.monotonic() - began))
+        await node.run(1)
+    assert times == [0, 10, 20, 40, 80]
+    assert node.state()["restartCount"] == 5
+    node.engine.exit("web", 1)
+    await node.run(1)
+    assert node.state()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert node.status()["phase"] == "Running"
+    assert len(node.engine.containers) == 3  # sandbox and two attempts
+
+
+@simulated
+async def test_a_removed_container_is_made_again_and_counted(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    node.engine.vanish("web")
+    await node.run(1)
+    assert (node.state()["restartCount"], "running" in node.state()["state"]) == (1, True)
+
+
+@simulated
+async def test_a_dead_sandbox_is_replaced_and_keeps_the_address(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    address = node.status()["podIP"]
+    node.engine.exit("POD", 255)
+    await node.run(2)
+    assert node.engine.log[2:] == ["stop web 30", "sandbox 1", "create web#1", "remove POD#0"]
+    assert (node.status()["podIP"], node.state()["restartCount"]) == (address, 1)
+
+
+@simulated
+async def test_a_job_like_pod_succeeds_and_lets_go(node: Node) -> None:
+    node.add(pod(restartPolicy="Never"))
+    await node.run(1)
+    node.engine.exit("web", 0)
+    await node.run(1)
+    assert (node.status()["phase"], node.state()["state"]["terminated"]["reason"]) == ("Succeeded", "Completed")
+    assert "POD" not in {i.labels["minik.container"] for i in node.engine.containers.values()}
+    assert await node.network.attached() == {}
+    await node.run(100)
+    assert node.engine.log.count("create web#0") == 1
+
+
+@simulated
+async def test_deletion_leaves_nothing_and_reports_the_end_first(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    node.mark_deleted()
+    await node.run(1)
+    assert (node.engine.containers, await node.network.attached(), node.api.objects) == ({}, {}, {})
+    assert node.api.writes[-2:] == ["status p", "delete p"]
+    assert "stop web 30" in node.engine.log
+    assert node.workers == {}
+
+
+@simulated
+async def test_a_shorter_grace_period_cuts_the_wait_short(node: Node) -> None:
+    node.engine.stubborn.add("web")
+    node.add(pod())
+    await node.run(1)
+    node.mark_deleted(600)
+    await node.run(5)
+    assert "p" in str(node.api.objects)
+    node.mark_deleted(1)
+    await node.run(4)
+    assert node.engine.containers == {}
+
+
+@simulated
+async def test_an_object_that_vanishes_takes_its_containers_with_it(node: Node) -> None:
+    worker = node.add(pod())
+    await node.run(1)
+    worker.vanish(node.api.objects.pop(("pods", "default", "p")))
+    await node.run(1)
+    assert (node.engine.containers, node.workers) == ({}, {})
+    assert "delete p" not in node.api.writes
+
+
+@simulated
+async def test_pre_stop_runs_within_the_grace_period(node: Node) -> None:
+    node.hook_takes = 100
+    node.add(pod(container(lifecycle={"preStop": {"exec": {}}}), container("b")))
+    await node.run(1)
+    node.mark_deleted(10)
+    await node.run(5)
+    assert "stop b 10" in node.engine.log and "stop web" not in str(node.engine.log)
+    await node.run(10)
+    assert "stop web 2" in node.engine.log
+    assert "FailedPreStopHook" in node.events
+
+
+@simulated
+async def test_a_failing_post_start_hook_kills_the_container(node: Node) -> None:
+    node.add(pod(container(lifecycle={"postStart": {"fails": True}})))
+    await node.run(5)
+    assert "FailedPostStartHook" in node.events
+    assert node.state()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+
+
+@simulated
+async def test_a_missing_image_is_said_and_tried_again(node: Node) -> None:
+    node.engine.missing_images.add("img")
+    node.add(pod())
+    await node.run(1)
+    assert node.state()["state"]["waiting"] == {"reason": "ErrImagePull", "message": "no image img"}
+    assert node.status()["phase"] == "Pending"
+    node.engine.missing_images.clear()
+    await node.run(20)
+    assert node.status()["phase"] == "Running"
+
+
+@simulated
+async def test_a_missing_config_map_is_said_and_awaited(node: Node) -> None:
+    ref = {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "k"}}}
+    node.add(pod(container(env=[ref])))
+    await node.run(1)
+    assert node.state()["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+    assert node.state()["state"]["waiting"]["message"] == 'configmap "cm" not found'
+    node.api.put(
+        "configmaps", {"kind": "ConfigMap", "metadata": {"name": "cm", "namespace": "default"}, "data": {"k": "v"}}
+    )
+    await node.run(15)
+    assert ("A", "v") in node.engine.specs[node.engine.find("web").id].env
+
+
+@simulated
+async def test_a_command_that_cannot_be_started(node: Node) -> None:
+    node.engine.broken_commands.add("web")
+    node.add(pod())
+    await node.run(5)
+    assert node.state()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert node.state()["lastState"]["terminated"]["reason"] == "ContainerCannotRun"
+    assert node.state()["lastState"]["terminated"]["exitCode"] == 127
+
+
+@simulated
+async def test_volumes_that_fail_hold_the_pod_back(node: Node) -> None:
+    async def fail(pod: ROObj, facts: Any) -> None:
+        raise VolumeError('configmap "cm" not found')
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(NoVolumes, "prepare", lambda self, pod, facts: fail(pod, facts))
+        worker = node.add(pod())
+        await node.run(10)
+        assert node.engine.log == []
+        assert "FailedMount" in node.events
+    worker.sources_changed()
+    await node.run(0.1)
+    assert node.status()["phase"] == "Running"
+
+
+READINESS = {"readinessProbe": {"periodSeconds": 2, "failureThreshold": 2}}
+LIVENESS = {"livenessProbe": {"periodSeconds": 2, "failureThreshold": 2, "initialDelaySeconds": 5}}
+
+
+def is_ready(node: Node) -> bool:
+    return next(c["status"] for c in node.status()["conditions"] if c["type"] == "Ready") == "True"
+
+
+@simulated
+async def test_readiness_follows_its_probe(node: Node) -> None:
+    node.answers["web"] = False
+    node.add(pod(container(**READINESS)))
+    await node.run(1)
+    assert not is_ready(node)
+    node.answers["web"] = True
+    await node.run(2.5)
+    assert is_ready(node)
+    node.answers["web"] = False
+    await node.run(1)
+    assert is_ready(node)
+    await node.run(2)
+    assert not is_ready(node)
+    assert "Unhealthy" in node.events
+
+
+@simulated
+async def test_a_failed_liveness_probe_restarts_the_container(node: Node) -> None:
+    node.add(pod(container(**LIVENESS)))
+    await node.run(10)
+    node.answers["web"] = False
+    await node.run(4.5)
+    assert node.state()["restartCount"] == 1
+    assert "Killing" in node.events
+
+
+@simulated
+async def test_liveness_waits_for_startup(node: Node) -> None:
+    slow = {"startupProbe": {"periodSeconds": 1, "failureThreshold": 30}, **LIVENESS}
+    node.answers["web"] = False
+    node.add(pod(container(**slow)))
+    await node.run(20)
+    assert (node.state()["restartCount"], node.state()["started"]) == (0, False)
+    node.answers["web"] = True
+    await node.run(2)
+    assert (node.state()["started"], is_ready(node)) == (True, True)
+
+
+@simulated
+async def test_an_agent_that_starts_anew_leaves_a_running_pod_alone(node: Node) -> None:
+    node.add(pod(container(**READINESS)))
+    await node.run(3)
+    assert is_ready(node)
+    log, writes = list(node.engine.log), list(node.api.writes)
+    other = Node()
+    other.engine.containers = dict(node.engine.containers)
+    other.api.objects = node.api.objects
+    await other.start()
+    worker = PodWorker(other.ctx, other.actor, other.tasks, node.api.pod(), on_done=other.workers.pop)
+    other.workers["u1"] = worker
+    worker.wake()
+    await other.run(20)
+    assert other.engine.log == []
+    assert (node.engine.log, node.api.writes, other.api.writes) == (log, writes, [])
+    await other.close()
+
+
+@simulated
+async def test_orphans_are_cleared_away(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    worker = node.workers.pop("u1")
+    worker.close()
+    stand_in = orphan(node.observations.pod("u1"))
+    cleaner = PodWorker(node.ctx, node.actor, node.tasks, stand_in, on_done=lambda uid: None)
+    cleaner.vanish(stand_in)
+    await node.run(1)
+    assert node.engine.containers == {}
+
+
+@simulated
+async def test_an_engine_that_is_away_is_waited_for(node: Node) -> None:
+    node.engine.down = "no engine"
+    node.add(pod())
+    await node.run(5)
+    assert "FailedCreatePodSandBox" in node.events
+    node.engine.down = ""
+    await node.run(30)
+    assert node.status()["phase"] == "Running"
+
+
+@simulated
+async def test_the_deadline_ends_the_pod(node: Node) -> None:
+    node.add(pod(activeDeadlineSeconds=30))
+    await node.run(29)
+    assert node.status()["phase"] == "Running"
+    await node.run(3)
+    assert (node.status()["phase"], node.status()["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+# --- plans converge -----------------------------------------------------------------------------------------------------------
+
+_POLICY = st.sampled_from(["Always", "OnFailure", "Never"])
+_INIT = st.lists(st.booleans(), max_size=3)
+_STEP = st.tuples(
+    st.sampled_from(["exit", "vanish", "wait"]), st.integers(0, 5), st.sampled_from([0, 1, 137]), st.integers(0, 700)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    policy=_POLICY, sidecars=_INIT, apps=st.integers(1, 3), steps=st.lists(_STEP, max_size=12), deleted=st.booleans()
+)
+def test_whatever_happens_the_pod_settles_where_it_should(
+    policy: str, sidecars: list[bool], apps: int, steps: list[tuple[str, int, int, int]], deleted: bool
+) -> None:
+    async def scenario(node: Node) -> None:
+        init = [container(f"i{n}", **({"restartPolicy": "Always"} if s else {})) for n, s in enumerate(sidecars)]
+        node.add(pod(*(container(f"a{n}") for n in range(apps)), init=init, restartPolicy=policy))
+        await node.run(1)
+        for what, which, code, seconds in steps:
+            running = [i for i in node.engine.containers.values() if i.state == "running"]
+            if running and what != "wait":
+                name = running[which % len(running)].labels["minik.container"]
+                if what == "exit":
+                    node.engine.exit(name, code)
+                else:
+                    node.engine.vanish(name)
+            await node.run(seconds)
+        if deleted:
+            node.mark_deleted()
+            await node.run(120)
+            assert node.engine.containers == {}
+            assert node.api.objects == {}
+        else:
+            for _ in range(10):  # plain init containers end well from now on
+                for info in list(node.engine.containers.values()):
+                    name = info.labels["minik.container"]
+                    if info.state == "running" and name.startswith("i") and not sidecars[int(name[1:])]:
+                        node.engine.exit(name, 0)
+                await node.run(400)
+            phase = node.status()["phase"]
+            names = {i.labels["minik.container"] for i in node.engine.containers.values() if i.state == "running"}
+            if phase in ("Succeeded", "Failed"):
+                assert names == set()
+                assert policy != "Always"
+            else:
+                assert phase == "Running"
+                assert "POD" in names
+                if policy == "Always":
+                    assert {f"a{n}" for n in range(apps)} <= names
+            for container_name in {i.labels["minik.container"] for i in node.engine.containers.values()}:
+                attempts = [i for i in node.engine.containers.values() if i.labels["minik.container"] == container_name]
+                assert len(attempts) <= 2
+                assert sum(i.state == "running" for i in attempts) <= 1
+
+    simulate(scenario)
