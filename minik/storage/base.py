@@ -8,6 +8,7 @@ Knows no kinds: keys are text (`pods/default/web`), values are bytes. Implementa
     ├── CompactedError   the asked revision lies before the retained window
     ├── SlowReaderError  a watcher did not read and its buffer is full; it must list again
     ├── StoreFullError   the medium refused the write (disk full, read-only); nothing was written
+    ├── OpenError        the store cannot be opened: in use, of a newer release, damaged; the text is for a person
     └── ClosedError      the store is closed
 """
 
@@ -56,6 +57,10 @@ class SlowReaderError(StoreError):
 
 class StoreFullError(StoreError):
     """The medium refused the write; nothing was written."""
+
+
+class OpenError(StoreError):
+    """The store cannot be opened, and why."""
 
 
 class ClosedError(StoreError):
@@ -155,7 +160,8 @@ class Store(Protocol):
     async def events(self, prefix: str, *, since: Revision, upto: Revision, limit: int = 0) -> Sequence[Event]:
         """The retained events of keys with `prefix` after `since` up to and including `upto`, in revision order.
 
-        At most the newest `limit` of them (0: all). Raises CompactedError if `since` lies before `oldest_revision`. What `floors` names may have lost older events.
+        At most the newest `limit` of them (0: all). Raises CompactedError if `since` lies before `oldest_revision`. What `floors`
+        names may have lost older events.
         """
         ...
 

@@ -1,0 +1,244 @@
+"""The file of the SQLite store: its schema, and every statement on it, as plain functions over one `sqlite3.Connection`.
+
+They run in the connection's thread; `sqlite.py` calls them and decides when. Nothing here knows an event loop. The one writer is
+also the one that checkpoints, and the file is locked against every other connection: SQLite before 3.51.3 can damage a
+write-ahead log that two connections write and checkpoint at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+from minik.storage.base import Event, EventType, OpenError, Record, Revision
+from minik.storage.journal import Row
+
+MAX_ROWS = 1024
+"""Rows of one statement; SQLite takes 32,766 parameters."""
+
+_APPLICATION_ID = 0x6D6E696B
+_ALL = 1 << 62
+_AFTER_ALL_KEYS = "\U0010ffff"
+
+
+def _read_queries() -> dict[str, str]:
+    text = resources.files("minik.storage").joinpath("queries.sql").read_text("utf-8")
+    parts = re.split(r"^-- name: (.+)$", text, flags=re.MULTILINE)
+    return {name.strip(): sql.strip() for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+Q: Mapping[str, str] = _read_queries()
+
+MIGRATIONS = [Q["migration 1"]]
+"""Step n takes a file from version n to n + 1 (`PRAGMA user_version`). Never change one that was released."""
+
+
+class DirectoryLock:
+    """Holds a data directory against other servers, for as long as the process lives at most. Raises OpenError."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file: IO[str] | None = (directory / "lock").open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip()
+            self.release()
+            who = f" (process {holder})" if holder else ""
+            raise OpenError(f"{directory} is in use by another server{who}") from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Twice is fine."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a store needs to know of its file when it opens it."""
+
+    revision: Revision
+    """All revisions given out before are at most this."""
+    floor: Revision
+    forgotten: Revision
+    """Up to here history has no rows any more; it may lag behind the floor."""
+    ceiling: Revision
+    index: dict[str, tuple[Revision, Revision]]
+    volatile: list[str]
+    marks: list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Extras:
+    """What a transaction does besides its rows."""
+
+    ceiling: Revision | None = None
+    volatile: list[str] = field(default_factory=list)
+    mark: tuple[int, int] | None = None
+    floor: Revision | None = None
+    forget: tuple[Revision, int] | None = None
+    """Forget history up to this revision, at most that many rows."""
+
+    def __bool__(self) -> bool:
+        return bool(self.volatile or self.mark or self.forget) or self.ceiling is not None or self.floor is not None
+
+
+def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
+    """Set the connection up, bring the file to this release's version and read what the store needs. Raises OpenError."""
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {synchronous}")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute("PRAGMA cache_size = -4096")
+    db.execute("PRAGMA temp_store = MEMORY")
+    _migrate(db)
+    meta = dict(db.execute(Q["meta"]).fetchall())
+    (durable,) = db.execute(Q["last_revision"]).fetchone()
+    (oldest,) = db.execute(Q["oldest_history"]).fetchone()
+    index = {key: (Revision(revision), Revision(created)) for key, revision, created in db.execute(Q["index"])}
+    return Contents(
+        revision=Revision(max(durable, meta["ceiling"], meta["floor"])),
+        floor=Revision(meta["floor"]),
+        forgotten=Revision(min(meta["floor"], oldest - 1 if oldest is not None else meta["floor"])),
+        ceiling=Revision(meta["ceiling"]),
+        index=index,
+        volatile=[resource for (resource,) in db.execute(Q["volatile"])],
+        marks=db.execute(Q["marks"]).fetchall(),
+    )
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != _APPLICATION_ID:
+        raise OpenError("the state file is a SQLite file, but not one of minik")
+    if version > len(MIGRATIONS):
+        raise OpenError(
+            f"the state file was written by a newer release of minik (format {version}; this release knows up to"
+            f" {len(MIGRATIONS)})"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        stamp = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {number};"
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script} {stamp} COMMIT;")
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.rollback()
+            raise
+
+
+def write(db: sqlite3.Connection, rows: Sequence[Row], extras: Extras) -> int:
+    """Carry out a batch as one transaction, durable on return; returns the number of history rows forgotten.
+
+    The usual batch is one statement. That is not only fewer statements: between two of them the thread would have to get the
+    interpreter's lock back from a busy event loop. After an error nothing of the batch is there.
+    """
+    if not extras and len(rows) <= MAX_ROWS:
+        _write_rows(db, rows)
+        return 0
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for start in range(0, len(rows), MAX_ROWS):
+            _write_rows(db, rows[start : start + MAX_ROWS])
+        forgotten = _write_extras(db, extras)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
+    return forgotten
+
+
+def _write_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    size = 1
+    while size < len(rows):
+        size *= 2
+    parameters: list[Any] = [value for row in rows for value in row]
+    parameters += [None] * (5 * (size - len(rows)))
+    db.execute(_insert(size), parameters)
+
+
+_inserts: dict[int, str] = {}
+
+
+def _insert(size: int) -> str:
+    sql = _inserts.get(size)
+    if sql is None:
+        sql = _inserts[size] = "INSERT INTO write VALUES " + ",".join(["(?,?,?,?,?)"] * size)
+    return sql
+
+
+def _write_extras(db: sqlite3.Connection, extras: Extras) -> int:
+    if extras.ceiling is not None:
+        db.execute(Q["set_meta"], {"name": "ceiling", "value": extras.ceiling})
+    for resource in extras.volatile:
+        db.execute(Q["add_volatile"], {"resource": resource})
+    if extras.mark is not None:
+        db.execute(Q["add_mark"], {"revision": extras.mark[0], "written": extras.mark[1]})
+    if extras.floor is not None:
+        db.execute(Q["set_meta"], {"name": "floor", "value": extras.floor})
+        db.execute(Q["forget_marks"], {"floor": extras.floor})
+    if extras.forget is None:
+        return 0
+    upto, rows = extras.forget
+    return db.execute(Q["forget"], {"upto": upto, "rows": rows}).rowcount
+
+
+def checkpoint(db: sqlite3.Connection, *, truncate: bool = False) -> None:
+    """Move the write-ahead log into the file."""
+    db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchall()
+
+
+def get(db: sqlite3.Connection, key: str) -> Record | None:
+    row = db.execute(Q["get"], {"key": key}).fetchone()
+    return None if row is None else Record(*row)
+
+
+def list_page(db: sqlite3.Connection, prefix: str, after: str, limit: int) -> tuple[list[Record], int]:
+    """The records, at most `limit` (0: all), and how many there are in all."""
+    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "after": after}
+    rows = db.execute(Q["list"], {**bounds, "limit": limit or _ALL}).fetchall()
+    total = len(rows)
+    if limit and total == limit:
+        (total,) = db.execute(Q["count"], bounds).fetchone()
+    return [Record(*row) for row in rows], total
+
+
+def list_at(db: sqlite3.Connection, prefix: str, after: str, at: Revision) -> list[Record]:
+    """All records as of `at`, which must be within the history."""
+    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "after": after, "at": at}
+    return [Record(*row) for row in db.execute(Q["list_at"], bounds)]
+
+
+def events(db: sqlite3.Connection, prefix: str, since: Revision, upto: Revision | None, limit: int) -> list[Event]:
+    """The retained events after `since` up to `upto` (None: all), the newest `limit` of them (0: all).
+
+    `history` has what each write replaced; what it wrote is what the key's next write replaced, or what is there now.
+    """
+    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "since": since}
+    rows = db.execute(Q["events"], {**bounds, "limit": limit if limit and upto is None else _ALL})
+    later: dict[str, bytes] = {}
+    found: list[Event] = []
+    for revision, type_, created, key, replaced, present in rows:
+        if (upto is None or revision <= upto) and not (limit and len(found) >= limit):
+            if type_ == EventType.DELETE:
+                found.append(Event(EventType.DELETE, key, replaced, None, revision, created))
+            else:
+                value = later[key] if present is None else present
+                found.append(Event(EventType.PUT, key, value, replaced, revision, created))
+        if replaced is not None:
+            later[key] = replaced
+    found.reverse()
+    return found
