@@ -56,8 +56,8 @@ class ServerConfig(_Settings):
 
     data_dir: Path = Field(default_factory=default_data_dir)
     bind: str = f"0.0.0.0:{DEFAULT_PORT}"
-    agent: AgentConfig | None = None
-    """Its own node; None for none."""
+    agents: tuple[AgentConfig, ...] = ()
+    """The nodes of its own process: normally one, none without, many only if they are simulated."""
 
     @field_validator("bind")
     @classmethod

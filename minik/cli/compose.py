@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from pathlib import Path
 
 from minik import pki
 from minik.aio import Tasks
@@ -22,7 +21,7 @@ from minik.client.manager import Manager
 from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 from minik.config import AgentConfig, ServerConfig, join_address
-from minik.controllers import ALL
+from minik.controllers import ALL, rootca
 from minik.link.mux import Mux
 from minik.link.pipe import memory_pipe
 from minik.metrics import Metrics
@@ -62,7 +61,7 @@ class Server:
         self._scheduler: Scheduler | None = None
         self._informers: Informers | None = None
         self._recorder: Recorder | None = None
-        self.node: Node | None = None
+        self.nodes: list[Node] = []
 
     @property
     def url(self) -> str:
@@ -93,8 +92,8 @@ class Server:
         await bootstrap.ensure(admin, address=address, port=self._http.port)
         await self._start_control_loops()
         self._api.ready = True
-        if self.config.agent is not None:
-            await self._start_node(self.config.agent)
+        for agent in self.config.agents:
+            await self._start_node(agent)
 
     def _build_api(self, store: Store, cache: Cache) -> ApiServer:
         ca = self.files.pair("ca")
@@ -127,7 +126,7 @@ class Server:
         transport = self.transport("system:kube-controller-manager")
         self._informers = Informers(transport, self.registry, clock=self._clock, entropy=self._entropy)
         self._manager = Manager(
-            ALL,
+            [*ALL, rootca.controller(self.files.pair("ca").certificate.decode())],
             transport,
             self.registry,
             clock=self._clock,
@@ -145,9 +144,9 @@ class Server:
         await self._manager.wait_synced()
 
     async def _start_node(self, config: AgentConfig) -> None:
-        """The own node: the same agent as on any host, over a transport and a link within the process."""
+        """A node of this process: the same agent as on any host, over a transport and a link within the process."""
         transport = self.transport(f"system:node:{config.name}", _NODES)
-        self.node = await build_node(
+        node = build_node(
             config,
             transport,
             self.registry,
@@ -156,15 +155,16 @@ class Server:
             entropy=self._entropy,
         )
         ours, theirs = memory_pipe()
-        agent_end = Mux(theirs, is_server=False, handler=self.node.streams.handle, keepalive=False)
-        self._tasks.start("link", self.links.serve(config.name, ours, keepalive=False))
-        self._tasks.start("link agent", agent_end.run())
-        await self.node.start()
+        agent_end = Mux(theirs, is_server=False, handler=node.streams.handle, keepalive=False)
+        self._tasks.start(f"link {config.name}", self.links.serve(config.name, ours, keepalive=False))
+        self._tasks.start(f"link agent {config.name}", agent_end.run())
+        self.nodes.append(node)
+        await node.start()
 
     async def close(self) -> None:
         """Stop everything in order. Containers go on running; twice is fine."""
-        if self.node is not None:
-            await self.node.close()
+        for node in self.nodes:
+            await node.close()
         if self._scheduler is not None:
             await self._scheduler.close()
         if self._manager is not None:
@@ -181,8 +181,3 @@ class Server:
             await self._cache.close()
         if self._store is not None:
             await self._store.close()
-
-
-def data_dir_of_node(server_dir: Path) -> Path:
-    """Where the server's own node keeps its pods."""
-    return server_dir / "agent"

@@ -39,7 +39,7 @@ class AgentProcess:
         )
         host = urlsplit(identity.server).hostname or ""
         node_ip = self.config.node_ip or primary_address(host) or "127.0.0.1"
-        self._node = await build_node(
+        self._node = build_node(
             self.config,
             self._transport,
             builtin_registry(),

@@ -25,6 +25,7 @@ from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig, default_data_d
 @click.option(
     "--containers", type=click.Choice(["docker", "fake"]), default="docker", help="fake: simulated containers."
 )
+@click.option("--nodes", type=click.IntRange(1, 10_000), default=1, help="How many simulated nodes to run.")
 @click.option("--node-name", default="", help="The own node's name. [default: the host's name]")
 @click.option(
     "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
@@ -36,6 +37,7 @@ def command(
     no_agent: bool,
     docker: str,
     containers: Any,
+    nodes: int,
     node_name: str,
     log_level: str,
     log_format: Any,
@@ -46,14 +48,18 @@ def command(
     from minik import log
     from minik.cli.process import run_server
 
+    if nodes != 1 and containers != "fake":
+        raise click.UsageError("--nodes is for simulated nodes: use it with --containers fake")
+
     root = (data_dir or default_data_dir()).absolute()
     log.setup(level=log_level, style=log_format)
     try:
-        agent = None
-        if not no_agent:
-            name = node_name or default_node_name()
-            agent = AgentConfig(name=name, data_dir=root / "agent", docker=docker, containers=containers)
-        config = ServerConfig(data_dir=root, bind=bind, agent=agent)
+        name = node_name or default_node_name()
+        names = [] if no_agent else [name] if nodes == 1 else [f"{name}-{number}" for number in range(nodes)]
+        agents = tuple(
+            AgentConfig(name=name, data_dir=root / "agent", docker=docker, containers=containers) for name in names
+        )
+        config = ServerConfig(data_dir=root, bind=bind, agents=agents)
     except ValidationError as error:
         raise click.UsageError(
             "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
