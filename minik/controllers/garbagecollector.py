@@ -88,7 +88,8 @@ class Watcher:
             self.enqueue(Item.of(resource, new))
             self._wake_owners(old)
         if new["metadata"].get("deletionTimestamp") and _is_held(new):
-            if not (meta.is_deleting(old) and _is_held(old)) or meta.finalizers(old) != meta.finalizers(new):
+            was_held = meta.is_deleting(old) and meta.finalizers(old) == meta.finalizers(new)
+            if not was_held:
                 self.enqueue(Item.of(resource, new))
 
     def _deleted(self, resource: str, obj: ROObj) -> None:
