@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,4 +260,4 @@ def test_the_routes_settle() -> None:
 
 
 def test_the_namespace_of_the_tests_is_not_touched(node: LabNode) -> None:
-    assert os.readlink(node.path) != os.readlink("/proc/self/ns/net")
+    assert Path(node.path).readlink() != Path("/proc/self/ns/net").readlink()

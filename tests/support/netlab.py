@@ -55,7 +55,7 @@ class LabNode:
             if libc.unshare(CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "unshare")
             self.path = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
-            assert os.readlink(self.path) != os.readlink("/proc/self/ns/net")
+            assert Path(self.path).readlink() != Path("/proc/self/ns/net").readlink()
             with Netlink() as kernel:
                 kernel.send(set_link(1, up=True))
             self._loop = asyncio.new_event_loop()
@@ -93,21 +93,28 @@ class LabNode:
 
     def pod(self) -> int:
         """The pid of a new process in an empty network namespace."""
-        mine = os.readlink(self.path)
+        mine = Path(self.path).readlink()
         process = self.call(lambda: subprocess.Popen(["unshare", "--net", "sleep", "1000"]))
         self.pods.append(process)
         while True:
             with contextlib.suppress(OSError):
                 if (
-                    os.readlink(f"/proc/{process.pid}/ns/net") != mine
+                    Path(f"/proc/{process.pid}/ns/net").readlink() != mine
                     and Path(f"/proc/{process.pid}/comm").read_text().strip() == "sleep"
                 ):
                     return process.pid
+
+    async def _end_tasks(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def close(self) -> None:
         for process in self.pods:
             process.kill()
             process.wait()
+        self.run(self._end_tasks)
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
