@@ -200,6 +200,7 @@ class Actor:
             await self._remove(info.id)
         await self._release(pod)
         await _settled(ctx.volumes.remove(uid))
+        ctx.images.forget(uid)
 
     async def _remove(self, container: str) -> None:
         await _settled(self._ctx.runtime.remove(container))

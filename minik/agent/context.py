@@ -37,6 +37,10 @@ class ImageSource(Protocol):
         Raises ImageFailure, also while it is backing off."""
         ...
 
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone."""
+        ...
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class NodeContext:

@@ -159,6 +159,9 @@ class Images:
             raise ImageFailure("ErrImagePull", f"no image {container['image']}")
         return ImageInfo(id="sha256:0a", digests=(f"{container['image']}@sha256:0b",), user="1000")
 
+    def forget(self, pod_uid: str) -> None:
+        pass
+
 
 class Api:
     """The calls of `client.Client` that pod workers make, on pods (and other objects) in a dict."""
