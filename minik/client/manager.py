@@ -16,6 +16,7 @@ from minik.api import meta
 from minik.api.errors import (
     AlreadyExists,
     Conflict,
+    Forbidden,
     NotFound,
     ServiceUnavailable,
     StatusError,
@@ -119,6 +120,14 @@ async def run_controllers(
         await asyncio.get_running_loop().create_future()
     finally:
         await manager.close()
+
+
+def _is_ordinary(error: Exception) -> bool:
+    """Whether an error is part of the day: the next try, or the next event, settles it."""
+    if isinstance(error, Forbidden):
+        causes = (error.details or {}).get("causes") or ()
+        return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+    return isinstance(error, _ORDINARY)
 
 
 class _Runner:
@@ -295,7 +304,7 @@ class _Runner:
             at_least = float((error.details or {}).get("retryAfterSeconds") or 0)
         delay = self.queue.retry(key, at_least=at_least)
         fields = {"error": str(error), "type": type(error).__name__, "retry_in": round(delay, 3)}
-        if isinstance(error, _ORDINARY):
+        if _is_ordinary(error):
             logger.debug("reconcile will be tried again", extra=fields)
         elif isinstance(error, StatusError):
             logger.warning("the server refused what a controller asked", extra=fields)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minik.api import meta
-from minik.api.errors import Conflict, TooManyRequests
+from minik.api.errors import Conflict, Forbidden, TooManyRequests
 from minik.api.meta import Key
 from minik.client.controller import (
     DONE,
@@ -117,10 +117,12 @@ async def test_a_failure_is_tried_again_with_back_off_and_a_success_ends_it() ->
 
 
 async def test_ordinary_errors_are_quiet_and_others_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    calls = Calls(Conflict("stale"))
+    ending = {"causes": [{"reason": "NamespaceTerminating"}]}
+    calls = Calls(Conflict("stale"), Forbidden("it ends", details=ending))
     async with cluster(Controller("t", primary="configmaps", reconcile=calls)) as c:
         c.api.put("configmaps", named("a", "default"))
         await c.settle()
+        assert len(calls.keys) == 3
         assert not [r for r in caplog.records if r.levelno >= logging.INFO]
         calls.outcomes.append(KeyError("bug"))
         c.api.put("configmaps", named("b", "default"))
