@@ -68,7 +68,9 @@ class Entropy:
     """Random numbers, UIDs and name suffixes. With a seed, the same sequence every time."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self.rng: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
+        self.rng: random.Random = random.Random(seed)
+        """For jitter, choices and names: fast, not for secrets. Without a seed it begins with the system's entropy."""
+        self._secret: random.Random = random.SystemRandom() if seed is None else self.rng
 
     def uid(self) -> str:
         """A random (version 4) UUID in its canonical text form."""
@@ -83,5 +85,5 @@ class Entropy:
         return "".join(self.rng.choices(_SAFE_ALPHABET, k=length))
 
     def token(self, length: int) -> str:
-        """`length` random characters of [a-z0-9], as bootstrap tokens use."""
-        return "".join(self.rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
+        """`length` random characters of [a-z0-9], as bootstrap tokens use; fit for secrets unless there is a seed."""
+        return "".join(self._secret.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))

@@ -5,6 +5,8 @@ Run by the composition root at every start, as an ordinary client; it only adds 
 
 from __future__ import annotations
 
+import ipaddress
+
 from minik.api import meta
 from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Obj
@@ -17,13 +19,15 @@ NODE_LOCAL = "minik.dev/served-by"
 
 
 async def ensure(client: Client, *, address: str, port: int) -> None:
-    """Make sure of the initial objects. `address`, `port`: where pods and nodes reach the API server."""
+    """Make sure of the initial objects. `address`, `port`: where pods and nodes reach the API server; on a loopback address
+    nobody else does, so then the Service `kubernetes` has no endpoints."""
     for name in NAMESPACES:
         await _create(client, "namespaces", {"metadata": {"name": name}})
     await _create(client, "services", _kubernetes_service())
     await _create(client, "services", _dns_service())
-    await _point(client, "endpoints", _endpoints(address, port))
-    await _point(client, "endpointslices.discovery.k8s.io", _slice(address, port))
+    if not ipaddress.ip_address(address).is_loopback:
+        await _point(client, "endpoints", _endpoints(address, port))
+        await _point(client, "endpointslices.discovery.k8s.io", _slice(address, port))
 
 
 async def _create(client: Client, resource: str, obj: Obj) -> None:
