@@ -49,6 +49,7 @@ class Heartbeat:
         self._has_lease = False
         self._told: Health | None = None
         self._told_at = 0.0
+        self._renewed_at = clock.monotonic()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -70,6 +71,10 @@ class Heartbeat:
     async def beat(self) -> None:
         """Renew the lease, and write the status if it is due. Raises StatusError."""
         await self._renew_lease()
+        now = self._clock.monotonic()
+        if now - self._renewed_at > LEASE_SECONDS - BEAT_SECONDS:
+            self._told = None  # silent for so long, the node may have been declared Unknown: say anew how it is
+        self._renewed_at = now
         await self.report()
 
     async def report(self) -> None:
