@@ -46,6 +46,8 @@ log = logging.getLogger("minik.agent.podloop")
 
 REPORT_SECONDS = 0.5
 """What takes longer than this is reported while it goes on."""
+BUSY_SECONDS = 0.02
+"""A timer that fires later than this fires in a busy process."""
 ROUNDS = 100
 """Plans in a row after which something must be wrong."""
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
@@ -72,6 +74,7 @@ class PodWorker:
         self._acting: asyncio.Task[Any] | None = None
         self._action: Action | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._report_timer: asyncio.TimerHandle | None = None
         self._failures = 0
         self._waiting: Mapping[str, Any] = {}
         self._messages: dict[str, str] = {}
@@ -216,7 +219,7 @@ class PodWorker:
         self._action = action
         acting = self._tasks.start(f"{type(action).__name__} {meta.name(self.pod)}", self._guarded(action))
         self._acting = acting
-        timer = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report_soon)
+        self._expect_report()
         try:
             await asyncio.wait({acting})
         except asyncio.CancelledError:
@@ -224,8 +227,9 @@ class PodWorker:
             await asyncio.wait({acting})
             raise
         finally:
-            timer.cancel()
             self._acting = None
+            if self._report_timer is not None:
+                self._report_timer.cancel()
         if acting.cancelled():
             return False
         error = acting.result()
@@ -254,9 +258,17 @@ class PodWorker:
 
     # --- reporting -------------------------------------------------------------------------------------------------------
 
-    def _report_soon(self) -> None:
-        """An action takes long: say how far the pod has come."""
-        if self._acting is not None and not self._acting.done():
+    def _expect_report(self) -> None:
+        """Say how far the pod has come if its action is not done in time."""
+        loop = asyncio.get_running_loop()
+        self._report_timer = loop.call_at(due := loop.time() + REPORT_SECONDS, self._report_slow, due)
+
+    def _report_slow(self, due: float) -> None:
+        if self._acting is None or self._acting.done():
+            return
+        if asyncio.get_running_loop().time() - due > BUSY_SECONDS:
+            self._expect_report()  # not the action is slow, everything is: more writes would not help
+        else:
             self._tasks.start(f"report {meta.name(self.pod)}", self._try_report())
 
     async def _try_report(self) -> None:
