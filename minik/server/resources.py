@@ -221,6 +221,9 @@ def _admit(core: Core, draft: Obj, attributes: Attributes, old: ROObj | None) ->
         kind = attributes.kind
         name = draft["metadata"].get("name") or ""
         raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=found)
+    if old is None and core.cache.get(attributes.kind.key(attributes.namespace, attributes.name)) is not None:
+        # before anything is reserved: a Service with a fixed address would be refused for having its own
+        raise errors.already_exists(attributes.kind.plural, attributes.kind.group, attributes.name)
     for admit in AFTER_VALIDATION:
         admit(core, draft, attributes)
     attributes.warnings += attributes.kind.warnings(draft)

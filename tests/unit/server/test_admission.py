@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minik.api.errors import Forbidden, Invalid
+from minik.api.errors import AlreadyExists, Forbidden, Invalid
 from minik.server.local import LocalTransport
 from tests.support.apiserver import Running
 from tests.unit.server.objects import MERGE, PODS, SERVICES, pod, service
@@ -66,7 +66,7 @@ async def test_cluster_ip(api: LocalTransport) -> None:
         'Service "c" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: '
         "provided IP is already allocated"
     )
-    with pytest.raises(Invalid, match="is not in the valid range. The range of valid IPs is 10.96.0.0/16"):
+    with pytest.raises(Invalid, match=r"is not in the valid range\. The range of valid IPs is 10\.96\.0\.0/16"):
         await create(api, "c", clusterIP="192.168.0.1")
     assert (await create(api, "d", clusterIP="None"))["clusterIPs"] == ["None"]
 
@@ -129,3 +129,9 @@ async def test_cluster_ip_may_not_change(api: LocalTransport) -> None:
     with pytest.raises(Invalid):
         body = {"spec": {"clusterIP": "10.96.7.7", "clusterIPs": ["10.96.7.7"]}}
         await api.request("PATCH", SERVICES + "/a", body=body, content_type=MERGE)
+
+
+async def test_creating_it_again_is_no_address_conflict(api: LocalTransport) -> None:
+    await create(api, "a", clusterIP="10.96.0.1")
+    with pytest.raises(AlreadyExists):
+        await create(api, "a", clusterIP="10.96.0.1")
