@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ async def connect(make: MakeSocket, host: str, port: int) -> socket.socket:
         await asyncio.get_running_loop().sock_connect(sock, (host, port))
     except OSError as error:
         sock.close()
-        why = (error.strerror or str(error)).lower()
+        why = (os.strerror(error.errno) if error.errno else str(error)).lower()  # asyncio puts words of its own
         raise HttpFailure(f"dial tcp {host}:{port}: connect: {why}") from error
     except BaseException:
         sock.close()
