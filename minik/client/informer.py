@@ -230,7 +230,7 @@ class Informer:
         await self._clock.sleep(pause * (1.0 + self._entropy.rng.random()))
 
     def _complain(self, what: str, error: Exception) -> None:
-        level = logging.DEBUG if self._failures < 3 else logging.WARNING
+        level = logging.WARNING if self._failures == 3 else logging.DEBUG  # once an outage, and not for a blink
         log.log(
             level,
             "informer cannot reach the server",
