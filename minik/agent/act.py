@@ -60,12 +60,12 @@ _T = TypeVar("_T")
 MIN_GRACE = 2.0
 """A container gets this many seconds after TERM even when its preStop hook used up the grace period (kubelet)."""
 _LONGEST_CONFIG_DELAY = 10
-_LONGEST_POD_DELAY = 60
+_LONGEST_POD_DELAY = 30
 
 
 async def _settled(coro: Coroutine[Any, Any, _T]) -> _T:
     """Await `coro`; when cancelled, wait until it has ended all the same (the engine would finish it anyway)."""
-    task = asyncio.ensure_future(coro)
+    task = asyncio.ensure_future(coro)  # its owner is this frame, which does not end before it
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

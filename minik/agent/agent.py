@@ -105,7 +105,7 @@ class Agent:
         self._room = Room(0, 0)
         self._network_failure = "the pod network is not set up yet"
         self._objects: WatchedObjects | None = None
-        self.observations = Observations(runtime, self._wake)
+        self.observations = Observations(runtime, self._wake, self._wake_all)
         dns = dns or ClusterDns()
         if volumes is None:
             self._objects = WatchedObjects(client, clock=clock, entropy=entropy, on_change=self._sources_changed)
@@ -282,6 +282,11 @@ class Agent:
             worker.wake()
         elif self._pods is not None and self._pods.synced:
             self._adopt_orphan(uid)
+
+    def _wake_all(self) -> None:
+        """The engine is back: whoever waited for it need not wait longer."""
+        for worker in self._workers.values():
+            worker.wake()
 
     def _sources_changed(self, uid: str) -> None:
         worker = self._workers.get(uid)

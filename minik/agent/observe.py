@@ -20,10 +20,16 @@ log = logging.getLogger("minik.agent.observe")
 
 
 class Observations:
-    """All sandboxes and containers of this node. `on_change(pod uid)` when something of a pod changed."""
+    """All sandboxes and containers of this node."""
 
-    def __init__(self, runtime: ContainerRuntime, on_change: Callable[[str], None]) -> None:
-        self._runtime, self._on_change = runtime, on_change
+    def __init__(
+        self,
+        runtime: ContainerRuntime,
+        on_change: Callable[[str], None],
+        on_resync: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_change(pod uid)` when something of a pod changed; `on_resync` when the engine is there (again)."""
+        self._runtime, self._on_change, self._on_resync = runtime, on_change, on_resync
         self._infos: dict[str, ContainerInfo] = {}
         self._pods: dict[str, dict[str, ContainerInfo]] = {}
         self._sorted: dict[str, ObservedPod] = {}
@@ -122,6 +128,7 @@ class Observations:
             with contextlib.suppress(RuntimeFailure):  # the next resync tells
                 if event.kind == "resync":
                     await self.relist()
+                    self._on_resync()
                 elif event.kind == "destroy":
                     self.drop(event.container)
                 else:

@@ -150,7 +150,10 @@ class PodWorker:
             self._is_dirty = self._has_news = False
             try:
                 await self._sync()
-            except (RuntimeUnavailable, StatusError) as error:
+            except RuntimeUnavailable as error:
+                self._ctx.observations.failure = str(error)  # the heartbeat looks whether that is so
+                self._retry(error)
+            except StatusError as error:
                 self._retry(error)
             except Exception as error:
                 log.exception("pod sync failed", extra={"pod": str(meta.key(self.pod))})
