@@ -32,6 +32,11 @@ async def ensure(client: Client, *, address: str, port: int) -> None:
 
 async def _create(client: Client, resource: str, obj: Obj) -> None:
     try:
+        await client.get(resource, meta.name(obj), meta.namespace(obj))
+        return  # asked first: a Service's fixed address would be refused before its name is
+    except NotFound:
+        pass
+    try:
         await client.create(resource, obj)
     except AlreadyExists:
         return
