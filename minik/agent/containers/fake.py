@@ -124,19 +124,24 @@ class FakeRuntime:
 
     def __init__(
         self,
-        node: str,
+        node: str = "",
         *,
         clock: Clock,
         entropy: Entropy,
         start_seconds: float = 0.0,
         cpus: int = 32,
         memory: int = 256 << 30,
+        info: EngineInfo | None = None,
     ) -> None:
-        """`start_seconds`: how long starting a sandbox or container takes."""
+        """`start_seconds`: how long starting a sandbox or container takes. `info`: what the engine says of itself and its host,
+        instead of `cpus` and `memory` alone."""
         self.node = node
         self._clock, self._entropy = clock, entropy
         self._start_seconds = start_seconds
-        self._cpus, self._memory = cpus, memory
+        self._info = info or EngineInfo(
+            name="fake", version="1.0", os_image="simulated", kernel="0.0", architecture="x86_64",
+            cpus=cpus, memory=memory, cgroup_driver="none",
+        )  # fmt: skip
         self._containers: dict[str, _Container] = {}
         self._names: dict[str, str] = {}
         self._events: asyncio.Queue[RuntimeEvent] | None = None
@@ -150,10 +155,7 @@ class FakeRuntime:
 
     async def info(self) -> EngineInfo:
         self._check()
-        return EngineInfo(
-            name="fake", version="1.0", os_image="simulated", kernel="0.0", architecture="x86_64",
-            cpus=self._cpus, memory=self._memory, cgroup_driver="none",
-        )  # fmt: skip
+        return self._info
 
     async def list(self) -> Sequence[ContainerInfo]:
         self._check()
