@@ -50,7 +50,9 @@ def brief(events: list[Event]) -> list[tuple[int, str, bytes | None, int]]:
     ]
 
 
-async def put(store: Store, key: str, value: bytes = b"v", expected: int | None = None, durable: bool = True) -> Revision:
+async def put(
+    store: Store, key: str, value: bytes = b"v", expected: int | None = None, durable: bool = True
+) -> Revision:
     wanted = None if expected is None else Revision(expected)
     return (await store.commit([Op(key, value, wanted, durable)]))[0]
 
@@ -174,10 +176,17 @@ async def test_watch_replays_and_goes_on(store: Store, durable: bool) -> None:
 async def test_a_watch_gets_each_event_once_while_writers_go_on(store: Store) -> None:
     async def write(writer: int) -> None:
         for n in range(30):
-            await put(store, f"a/{writer}", b"%d" % n, durable=n % 3 != 0)
+            await put(store, f"a/{writer}-{n % 3}", b"%d" % n, durable=n % 3 != 0)
+
+    async def watch_from(revision: int) -> list[Event]:
+        while await store.current_revision() < revision:  # noqa: ASYNC110  # to start in the midst of it
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # by now the next batch is under way
+        await asyncio.sleep(0)
+        return await take(store, "a/", 0, 240)
 
     writers = asyncio.gather(*(write(n) for n in range(8)))
-    seen = await asyncio.gather(*(take(store, "a/", 0, 240) for _ in range(3)))
+    seen = await asyncio.gather(*(watch_from(n) for n in range(0, 200, 10)))
     await writers
     for events in seen:
         assert [e.revision for e in events] == list(range(1, 241))

@@ -57,7 +57,9 @@ writes = st.builds(Write, st.lists(ops, min_size=1, max_size=3).map(tuple))
 together = st.lists(writes, min_size=1, max_size=6)
 """Commits made at once, which share a batch."""
 steps = st.lists(
-    st.one_of(together, together, together, st.builds(Crash), st.builds(Restart), st.builds(Compact, st.integers(0, 10))),
+    st.one_of(
+        together, together, together, st.builds(Crash), st.builds(Restart), st.builds(Compact, st.integers(0, 10))
+    ),
     max_size=15,
 )
 
@@ -87,7 +89,8 @@ class World:
     async def commit_all(self, commits: list[Write]) -> None:
         self.live.clear()
         made = [
-            [Op(key, value, self._expectation(key, how), durable(key)) for key, value, how in write.ops] for write in commits
+            [Op(key, value, self._expectation(key, how), durable(key)) for key, value, how in write.ops]
+            for write in commits
         ]
         results = await asyncio.gather(*(self.store.commit(c) for c in made), return_exceptions=True)
         events = []
@@ -262,7 +265,9 @@ asyncio.run(main())
 def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, lines: int) -> None:
     acknowledged: dict[str, tuple[int, int]] = {}
     for _round in range(2):
-        with subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout is not None
             for count, line in enumerate(process.stdout):
                 if count == lines:

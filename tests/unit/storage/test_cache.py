@@ -218,7 +218,9 @@ async def test_lists_of_old_revisions_from_history_and_from_the_store() -> None:
             found = await cluster.cache.list_at("pods", namespace, revision)
             prefix = f"pods/{namespace}/" if namespace else "pods/"
             page = await cluster.store.list(prefix, at=revision)  # type: ignore[arg-type]
-            assert [(e.key, e.revision, e.created) for e in found] == [(r.key, r.revision, r.created) for r in page.records]
+            assert [(e.key, e.revision, e.created) for e in found] == [
+                (r.key, r.revision, r.created) for r in page.records
+            ]
     part = await cluster.cache.list_at("pods", "", 11, "pods/default/p2", 2)
     assert [e.name for e in part] == ["p3", "p4"]
     await cluster.store.compact(await cluster.store.current_revision())
