@@ -61,8 +61,8 @@ class NodeRoutes:
         """What the kernel has becomes what the nodes say. Raises OSError."""
         nodes = list(self._nodes.values())
         plan = await asyncio.get_running_loop().run_in_executor(self._thread, self._apply, nodes)
-        if tuple(plan.problems) != self._problems:
-            self._problems = tuple(plan.problems)
+        if plan.problems != self._problems:
+            self._problems = plan.problems
             for problem in plan.problems:
                 log.warning("pods of a node cannot be reached", extra={"problem": problem})
 
@@ -79,7 +79,7 @@ class NodeRoutes:
             links, has_own = self._links(kernel)
             plan = plan_routes(nodes, self._node_name, links)
             source = self._node_ip if has_own else None
-            wanted = [Route(ipaddress.IPv4Network(d.cidr), d.index, via=d.via, source=source) for d in plan.direct]
+            wanted = [Route(d.cidr, d.index, via=d.via, source=source) for d in plan.direct]
             if plan.overlay:
                 device = ensure_device(kernel, local=self._node_ip, inner=self._inner)
                 sync_peers(kernel, device, plan.overlay)

@@ -48,9 +48,9 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    direct: Sequence[Direct] = ()
-    overlay: Sequence[Overlay] = ()
-    problems: Sequence[str] = field(default=(), compare=False)
+    direct: tuple[Direct, ...] = ()
+    overlay: tuple[Overlay, ...] = ()
+    problems: tuple[str, ...] = field(default=(), compare=False)
     """Nodes that cannot be reached, for a log line."""
 
 
@@ -85,7 +85,7 @@ def plan_routes(nodes: Iterable[ROObj], me: str, links: Sequence[LocalLink]) -> 
             direct.append(Direct(cidr, addresses[0], link.index))
         else:
             overlay.append(Overlay(cidr, addresses[0], cidr[1], overlay_mac(cidr[1])))
-    return Plan(direct, overlay, problems)
+    return Plan(tuple(direct), tuple(overlay), tuple(problems))
 
 
 def _pod_cidr(node: ROObj) -> Net4 | None:
