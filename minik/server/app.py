@@ -23,7 +23,7 @@ from minik.server.authn.tokens import ServiceAccountTokens
 from minik.server.authz.rules import authorizer
 from minik.server.core import Core
 from minik.server.discovery import Discovery
-from minik.server.health import Check, health, metrics_endpoint, version
+from minik.server.health import Check, health, measure_storage, metrics_endpoint, version
 from minik.server.openapi import OpenAPI
 from minik.server.representation import format_of, represent
 from minik.server.request import Handler, Request, Response
@@ -84,6 +84,7 @@ class ApiServer:
             registry.add(kind)
         self.registry = registry
         self.tokens = ServiceAccountTokens(cache, clock, entropy, signing_key=settings.token_signing_key)
+        measure_storage(metrics, cache)
         cache.add_index("pods", POD_NODE, pods.node_name)
         addresses = Addresses(cache, entropy, cidr=settings.service_cidr, reserved=settings.reserved_addresses)
         self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens)

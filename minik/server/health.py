@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from minik.metrics import Metrics
 from minik.server.request import Handler, Request, Response
 from minik.server.routing import no_such_resource
+from minik.storage.cache import Cache
 
 GIT_VERSION = "v1.36.0+minik"
 
@@ -68,3 +69,20 @@ def metrics_endpoint(metrics: Metrics) -> Handler:
         return Response(raw=metrics.render().encode(), content_type="text/plain; version=0.0.4")
 
     return handle
+
+
+def measure_storage(metrics: Metrics, cache: Cache) -> None:
+    """Gauges of what is stored and watched, set at each scrape."""
+    objects = metrics.gauge("apiserver_storage_objects", "Stored objects by resource.", ("resource",))
+    size = metrics.gauge("apiserver_storage_size_bytes", "Bytes of the stored objects by resource.", ("resource",))
+    watches = metrics.gauge("apiserver_registered_watchers", "Open watches by resource.", ("resource",))
+    revision = metrics.gauge("minik_storage_revision", "The last revision that reads show.")
+
+    def refresh() -> None:
+        for resource, figures in cache.statistics().items():
+            objects.labels(resource).set(figures["objects"])
+            size.labels(resource).set(figures["bytes"])
+            watches.labels(resource).set(figures["watches"])
+        revision.labels().set(cache.revision)
+
+    metrics.on_collect(refresh)

@@ -134,7 +134,7 @@ async def test_pod_grace(api: LocalTransport) -> None:
     assert got["metadata"]["deletionGracePeriodSeconds"] == 5
     got = await api.request("DELETE", PODS + "/web", body={"gracePeriodSeconds": 60})
     assert got["metadata"]["deletionGracePeriodSeconds"] == 5
-    await api.request("DELETE", PODS + "/web", query={"gracePeriodSeconds": "0"})
+    await api.request("DELETE", PODS + "/web", body={"gracePeriodSeconds": 0})
     with pytest.raises(NotFound):
         await api.request("GET", PODS + "/web")
 

@@ -270,6 +270,14 @@ async def test_health_and_version(run: Running) -> None:
     assert response.obj["gitVersion"] == "v1.36.0+minik"
 
 
+async def test_metrics(run: Running) -> None:
+    await fill(run.local(), 3)
+    response, _ = await send(run, "GET", "/metrics")
+    text = (response.raw or b"").decode()
+    assert 'apiserver_storage_objects{resource="configmaps"} 3' in text
+    assert 'verb="CREATE",group="",version="v1",resource="configmaps",subresource="",code="201"} 3' in text
+
+
 async def test_methods(run: Running) -> None:
     assert (await status(run, "POST", "/api/v1/pods", pod()))["code"] == 405
     assert (await status(run, "PUT", CONFIGMAPS, configmap()))["code"] == 405
