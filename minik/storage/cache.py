@@ -32,7 +32,7 @@ _KEEP_SECONDS = 600.0
 _KEEP_ALWAYS = 100
 _FRESH = 256
 """A resource's latest events, whose frames and decoded former states are kept: those that readers are busy with."""
-_PAGE = 1000
+_PAGE = 5000
 _LOADED = 5000
 """Events of history that `start` reads back, at most: for watches that were open when the server stopped."""
 
