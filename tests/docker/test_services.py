@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from minik.agent.network.nft import open_nft
-from minik.agent.network.routed import RoutedNetwork
+from minik.agent.network.routed import RoutedNetwork, assign_service_address
 from minik.agent.proxy.apply import NftBackend
 from minik.agent.proxy.proxy import ServiceProxy
 from minik.agent.proxy.userspace import UserspaceBackend
@@ -287,12 +287,9 @@ def test_rules_that_somebody_flushed_are_noticed(bench: Bench) -> None:
 def test_userspace_backend_serves_the_same_services(bench: Bench) -> None:
     bench.node.shell("nft", "delete", "table", "ip", "minik")
 
-    def assign(address: str) -> None:
-        bench.node.shell("ip", "address", "replace", f"{address}/32", "dev", "mk-svc")
-
     async def go() -> tuple[set[str], str, str]:
         loop = asyncio.get_running_loop()
-        backend = UserspaceBackend(lambda address: None)
+        backend = UserspaceBackend(assign_service_address)
         proxy = ServiceProxy(node=NODE, backend=backend, clock=SystemClock())
         for obj in (web, dns):
             proxy.update_service(key(obj), obj)
@@ -315,8 +312,6 @@ def test_userspace_backend_serves_the_same_services(bench: Bench) -> None:
 
     web = service("web", "10.96.0.20", nodePort=30080, type="NodePort")
     dns = service("dns", "10.96.0.30", port=53, protocol="UDP")
-    for address in ("10.96.0.20", "10.96.0.30"):
-        assign(address)
     names, port, answer = bench.run(go)
     assert names == {"pod1", "pod2"}
     assert port in names

@@ -7,6 +7,7 @@ Called by `routed.py` and `RoutedNetwork.socket`.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,10 +20,15 @@ _OWN = "/proc/thread-self/ns/net"
 T = TypeVar("T")
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _setns(fd: int) -> None:
     if hasattr(os, "setns"):  # from Python 3.12 on
         os.setns(fd, _CLONE_NEWNET)
-    elif ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET):
+    elif _libc().setns(fd, _CLONE_NEWNET):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

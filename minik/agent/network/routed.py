@@ -61,6 +61,13 @@ def pod_mac(address: ipaddress.IPv4Address) -> bytes:
     return b"\x0a\x58" + address.packed
 
 
+def assign_service_address(address: str) -> None:
+    """Make `address` one of this host's, on the service device. Idempotent. Raises OSError."""
+    index = sockets.if_nametoindex(SERVICE_DEVICE)
+    with Netlink() as kernel:
+        kernel.send(nl.new_address(index, ipaddress.ip_address(address), scope=nl.SCOPE_HOST))
+
+
 class RoutedNetwork:
     """See the module. Needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN) in the network namespace it is started in."""
 
