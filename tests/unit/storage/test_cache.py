@@ -297,3 +297,17 @@ async def test_it_starts_from_a_store_with_history(tmp_path: Path) -> None:
         await cache.close()
     finally:
         await store.close()
+
+
+async def test_it_knows_what_the_store_has_forgotten() -> None:
+    cluster = Cluster()
+    cluster.cache.add_index("pods", NODE, lambda obj: obj["spec"].get("nodeName", ""))
+    for n in range(4):
+        await cluster.put(f"p{n}")
+    await cluster.store.compact(await cluster.store.current_revision())
+    await cluster.put("p9")
+    await cluster.cache.start()
+    for resource in ("pods", "nodes"):
+        with pytest.raises(CompactedError):
+            cluster.cache.watch(resource, since=3)
+    assert told(cluster.cache.watch("pods", since=4).pop_many()) == [("ADDED", "p9", 5)]
