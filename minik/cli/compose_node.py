@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minik.agent.agent import Agent
-from minik.agent.containers.base import ContainerRuntime
+from minik.agent.containers.base import ContainerRuntime, EngineInfo
 from minik.agent.images import ImagePuller
 from minik.agent.network.base import PodNetwork
 from minik.agent.serve import StreamServer
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
     from minik.agent.services import NodeServices
 
 log = logging.getLogger("minik.agent")
+
+
+SIMULATED = EngineInfo(
+    name="fake",
+    version="1.0.0",
+    os_image="simulated",
+    kernel="0",
+    architecture="amd64",
+    cpus=32,
+    memory=256 << 30,
+    cgroup_driver="cgroupfs",
+)
+"""What a simulated node says of its host."""
 
 
 class Node:
@@ -89,7 +102,7 @@ def _fake_node(
     client = Client(transport, registry)
     informers = Informers(transport, registry, clock=clock, entropy=entropy)
     recorder = Recorder(client, component="kubelet", host=config.name, clock=clock, entropy=entropy)
-    runtime, network = FakeRuntime(config.name, clock=clock, entropy=entropy), FakeNetwork()
+    runtime, network = FakeRuntime(clock=clock, entropy=entropy, info=SIMULATED), FakeNetwork()
     images = ImagePuller(runtime, client, clock=clock)
     agent = Agent(
         name=config.name,
@@ -142,6 +155,8 @@ def _docker_node(
         recorder=recorder,
         services=lambda: services.lister,
     )
-    parts = NodeServices(agent, informers, nft, node_name=config.name, node_ip=node_ip, clock=clock)
+    parts = NodeServices(
+        agent, informers, nft, node_name=config.name, node_ip=node_ip, clock=clock, entropy=entropy
+    )
     closing = (images, recorder, informers, network, runtime)
     return Node(agent, StreamServer(runtime, network, agent), services=parts, closing=closing)
