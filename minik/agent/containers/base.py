@@ -210,14 +210,16 @@ class Session(Protocol):
         ...
 
     async def write(self, data: bytes) -> None:
-        """To stdin; returns when the engine has taken it."""
+        """To stdin; returns when the engine has taken it. Raises ConnectionError when the command takes nothing any more."""
         ...
 
     async def close_stdin(self) -> None:
         """Half-close: output still arrives."""
         ...
 
-    async def resize(self, width: int, height: int) -> None: ...
+    async def resize(self, width: int, height: int) -> None:
+        """Of the terminal, in characters. A command that has ended cannot be resized; that is no failure."""
+        ...
 
     async def exit_code(self) -> int | None:
         """After the output has ended: the command's exit code (None for an attach whose container still runs)."""

@@ -233,10 +233,16 @@ def _moment(text: str | None) -> datetime | None:
 def parse_container(inspected: Mapping[str, Any]) -> ContainerInfo:
     """What `GET /containers/{id}/json` answers.
 
-    Docker says OOMKilled also when only a child was killed and the main process went on to succeed; that is no OOM kill."""
+    Docker says OOMKilled also when only a child was killed and the main process went on to succeed; that is no OOM kill. And a
+    container that ends at once may be said to have finished before it started."""
     state, config = inspected["State"], inspected["Config"]
     known = parse_state(state["Status"])
     code = int(state.get("ExitCode") or 0)
+    started, finished = _moment(state.get("StartedAt")), None
+    if known == "exited":
+        finished = _moment(state.get("FinishedAt"))
+        if started is not None and finished is not None:
+            finished = max(started, finished)
     return ContainerInfo(
         id=inspected["Id"],
         name=inspected["Name"].lstrip("/"),
@@ -249,8 +255,8 @@ def parse_container(inspected: Mapping[str, Any]) -> ContainerInfo:
         oom_killed=bool(state.get("OOMKilled")) and code != 0 and known == "exited",
         error=state.get("Error") or "",
         created_at=_moment(inspected.get("Created")),
-        started_at=_moment(state.get("StartedAt")),
-        finished_at=_moment(state.get("FinishedAt")) if known == "exited" else None,
+        started_at=started,
+        finished_at=finished,
     )
 
 
