@@ -13,6 +13,21 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from minik.agent import env, names
+from minik.agent.actions import (
+    Action,
+    Attach,
+    Container,
+    CreateSandbox,
+    Delay,
+    Finish,
+    Memory,
+    Prepare,
+    Release,
+    Remove,
+    Start,
+    Stop,
+    StopPod,
+)
 from minik.agent.containers.base import (
     ContainerInfo,
     ContainerSpec,
@@ -29,24 +44,7 @@ from minik.agent.etcfiles import pod_hostname
 from minik.agent.hooks import HookFailure, hook_of
 from minik.agent.network.base import NetworkError
 from minik.agent.observed import attempt_of
-from minik.agent.plan import (
-    Action,
-    Attach,
-    Container,
-    CreateSandbox,
-    Delay,
-    Finish,
-    Memory,
-    Prepare,
-    Release,
-    Remove,
-    Start,
-    Stop,
-    StopPod,
-    all_containers,
-    init_containers,
-    is_sidecar,
-)
+from minik.agent.plan import all_containers, init_containers, is_sidecar
 from minik.agent.probes import Target
 from minik.agent.resources import container_limits
 from minik.agent.security import container_security

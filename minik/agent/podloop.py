@@ -17,25 +17,13 @@ from typing import Any
 
 from minik.agent import names
 from minik.agent.act import Actor
+from minik.agent.actions import Action, Attach, CreateSandbox, Finish, Memory, Plan, Prepare, Start, Stop, StopPod
 from minik.agent.containers.base import ContainerInfo, LogOptions, RuntimeFailure, RuntimeUnavailable
 from minik.agent.context import NodeContext
 from minik.agent.observed import ObservedPod, attempt_of, exit_code, has_ended
-from minik.agent.plan import (
-    Action,
-    Attach,
-    CreateSandbox,
-    Finish,
-    Memory,
-    Plan,
-    Prepare,
-    Start,
-    Stop,
-    StopPod,
-    all_containers,
-    grace_period,
-    plan_pod,
-)
-from minik.agent.status import Facts, pod_status, status_patch
+from minik.agent.plan import all_containers, grace_period, plan_pod
+from minik.agent.status import Facts, pod_status
+from minik.agent.statuspatch import status_patch
 from minik.aio import Tasks
 from minik.api import meta
 from minik.api.errors import Conflict, NotFound, StatusError

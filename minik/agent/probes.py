@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from minik.agent import grpcprobe, httpget
+from minik.agent.actions import Health
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, RuntimeFailure
 from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.observed import ObservedPod
-from minik.agent.plan import Health, all_containers, status_of
+from minik.agent.plan import all_containers, status_of
 from minik.aio import Tasks
 from minik.api import meta
 from minik.api.meta import ROObj
@@ -166,7 +167,9 @@ class Prober:
     async def _ask_in_time(self, probe: Mapping[str, Any], target: Target) -> tuple[bool, str]:
         timeout = probe.get("timeoutSeconds") or 1
         try:
-            async with asyncio.timeout(timeout):  # not wait_for: in Python 3.11 it loses a cancellation that meets an answer
+            async with asyncio.timeout(
+                timeout
+            ):  # not wait_for: in Python 3.11 it loses a cancellation that meets an answer
                 return await self._ask(probe, target)
         except TimeoutError:
             if "exec" in probe:

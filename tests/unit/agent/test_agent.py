@@ -48,8 +48,8 @@ class Cluster:
         self.agents.append(agent)
         return agent
 
-    def runtime(self, name: str = "n1") -> FakeRuntime:
-        return FakeRuntime(name, clock=self.run.clock, entropy=self.run.entropy)
+    def runtime(self) -> FakeRuntime:
+        return FakeRuntime(clock=self.run.clock, entropy=self.run.entropy)
 
     async def start(self, agent: Agent, cidr: str = "10.244.0.0/24") -> None:
         await agent.start()
@@ -104,11 +104,12 @@ async def cluster() -> AsyncIterator[Cluster]:
 
 async def test_a_node_registers_and_is_ready() -> None:
     async with cluster() as c:
-        await c.start(c.agent(c.runtime()))
+        runtime = c.runtime()
+        await c.start(c.agent(runtime))
         node = await c.client.get("nodes", "n1")
         assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "n1"
         assert {x["type"]: x["status"] for x in node["status"]["conditions"]}["Ready"] == "True"
-        assert node["status"]["capacity"]["cpu"] == "32"
+        assert node["status"]["capacity"]["cpu"] == str((await runtime.info()).cpus)
         assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "192.0.2.1"}
         lease = await c.client.get("leases.coordination.k8s.io", "n1", "kube-node-lease")
         assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseDurationSeconds"]) == ("n1", 40)
@@ -174,7 +175,7 @@ async def test_an_agent_that_starts_anew_finds_its_pods_and_clears_the_others() 
 async def test_a_pod_that_does_not_fit_is_refused() -> None:
     async with cluster() as c:
         await c.start(c.agent(c.runtime()))
-        resources = {"requests": {"cpu": "33"}}
+        resources = {"requests": {"cpu": "1000"}}
         await c.pod("big", containers=[{"name": "web", "image": "nginx", "resources": resources}])
 
         async def is_failed() -> bool:

@@ -7,21 +7,9 @@ from datetime import timedelta
 import pytest
 
 from minik.agent import names
+from minik.agent.actions import CreateSandbox, Delay, Health, Memory, Plan, Remove, Start, Stop, StopPod
 from minik.agent.observed import NOTHING
-from minik.agent.plan import (
-    CreateSandbox,
-    Delay,
-    Health,
-    Memory,
-    Plan,
-    Remove,
-    Start,
-    Stop,
-    StopPod,
-    next_backoff,
-    plan_pod,
-    wants_restart,
-)
+from minik.agent.plan import next_backoff, plan_pod, wants_restart
 from tests.unit.agent.builders import NOW, ago, container, pod, ran, sandbox, seen
 
 

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
+from minik.agent.actions import Health
 from minik.agent.containers.base import ContainerRuntime
 from minik.agent.grpcprobe import request, serving_status
 from minik.agent.hooks import HookFailure, HostHooks
 from minik.agent.httpget import HttpFailure, get
 from minik.agent.network.base import PodNetwork
-from minik.agent.plan import Health
 from minik.agent.probes import HostProbes, Tally, Target, http_url, initial_health, port_number
 from minik.clock import SystemClock
 from tests.unit.agent.builders import container, pod, ran

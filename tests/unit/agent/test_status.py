@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from minik.agent.actions import Health, Memory, Waiting
 from minik.agent.observed import NOTHING, ObservedPod
-from minik.agent.plan import Health, Memory, Waiting
-from minik.agent.status import Facts, pod_status, status_patch
+from minik.agent.status import Facts, pod_status
+from minik.agent.statuspatch import status_patch
 from tests.unit.agent.builders import NOW, ago, container, pod, ran, sandbox, seen
 
 READY = Facts("192.0.2.1", "10.244.0.5")
