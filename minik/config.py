@@ -66,6 +66,11 @@ class ServerConfig(_Settings):
         return join_address(host, port)
 
     @property
+    def cluster_cidr(self) -> str:
+        """Where nodes' ranges of pod addresses come from: room for 256 nodes, or for 32,768 simulated ones."""
+        return CLUSTER_CIDR if len(self.agents) < 200 else "10.128.0.0/9"
+
+    @property
     def address(self) -> tuple[str, int]:
         return split_address(self.bind)
 

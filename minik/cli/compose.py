@@ -21,7 +21,7 @@ from minik.client.manager import Manager
 from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 from minik.config import AgentConfig, ServerConfig, join_address
-from minik.controllers import ALL, rootca
+from minik.controllers import built_in
 from minik.link.mux import Mux
 from minik.link.pipe import memory_pipe
 from minik.metrics import Metrics
@@ -126,7 +126,7 @@ class Server:
         transport = self.transport("system:kube-controller-manager")
         self._informers = Informers(transport, self.registry, clock=self._clock, entropy=self._entropy)
         self._manager = Manager(
-            [*ALL, rootca.controller(self.files.pair("ca").certificate.decode())],
+            built_in(ca_certificate=self.files.pair("ca").certificate.decode(), cluster_cidr=self.config.cluster_cidr),
             transport,
             self.registry,
             clock=self._clock,

@@ -155,8 +155,6 @@ def _docker_node(
         recorder=recorder,
         services=lambda: services.lister,
     )
-    parts = NodeServices(
-        agent, informers, nft, node_name=config.name, node_ip=node_ip, clock=clock, entropy=entropy
-    )
+    parts = NodeServices(agent, informers, nft, node_name=config.name, node_ip=node_ip, clock=clock, entropy=entropy)
     closing = (images, recorder, informers, network, runtime)
     return Node(agent, StreamServer(runtime, network, agent), services=parts, closing=closing)

@@ -1,12 +1,13 @@
 """The built-in controllers: ordinary API clients made of `minik.client.controller`. They know no server and no storage.
 
-`ALL` is what a server runs, besides `rootca.controller(pem)`, which needs the cluster's certificate. A new controller is a file of
-its own exporting `CONTROLLER`, and a line here.
+`built_in` is what a server runs. A new controller is a file of its own exporting `CONTROLLER` (or `controller(…)`, if it must be told
+something at the start), and a line here.
 """
 
 from __future__ import annotations
 
 from minik.client.controller import Controller
+from minik.config import CLUSTER_CIDR
 from minik.controllers import (
     deployment,
     endpoints,
@@ -18,21 +19,26 @@ from minik.controllers import (
     podgc,
     replicaset,
     replicationcontroller,
+    rootca,
     serviceaccount,
     tainteviction,
 )
 
-ALL: tuple[Controller, ...] = (
-    namespace.CONTROLLER,
-    serviceaccount.CONTROLLER,
-    nodeipam.CONTROLLER,
-    nodelifecycle.CONTROLLER,
-    tainteviction.CONTROLLER,
-    replicationcontroller.CONTROLLER,
-    replicaset.CONTROLLER,
-    deployment.CONTROLLER,
-    endpoints.CONTROLLER,
-    endpointslice.CONTROLLER,
-    podgc.CONTROLLER,
-    garbagecollector.CONTROLLER,
-)
+
+def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[Controller, ...]:
+    """What a server runs. `ca_certificate`: PEM, published to every namespace; `cluster_cidr`: where nodes' pod ranges come from."""
+    return (
+        namespace.CONTROLLER,
+        serviceaccount.CONTROLLER,
+        rootca.controller(ca_certificate),
+        nodeipam.controller(cluster_cidr),
+        nodelifecycle.CONTROLLER,
+        tainteviction.CONTROLLER,
+        replicationcontroller.CONTROLLER,
+        replicaset.CONTROLLER,
+        deployment.CONTROLLER,
+        endpoints.CONTROLLER,
+        endpointslice.CONTROLLER,
+        podgc.CONTROLLER,
+        garbagecollector.CONTROLLER,
+    )

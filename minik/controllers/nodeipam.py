@@ -80,8 +80,8 @@ class Pool:
 class Allocations:
     """The pool, kept true by what happens to nodes."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.pool = Pool()
+    def __init__(self, setup: Setup, cluster: str = CLUSTER_CIDR) -> None:
+        self.pool = Pool(cluster)
         self.waiting: set[Key] = set()
         self._setup = setup
         setup.informer("nodes").add_handler(
@@ -119,12 +119,14 @@ async def reconcile(ctx: Context, key: Key) -> Result:
     return DONE
 
 
-CONTROLLER = Controller(
-    "node-ipam",
-    primary="nodes",
-    reconcile=reconcile,
-    state=Allocations,
-    when=lambda old, new: not nodes.pod_cidr(new),
-    rbac=[can("patch", "nodes")],
-    component="cidrAllocator",
-)
+def controller(cluster: str = CLUSTER_CIDR) -> Controller:
+    """The controller that gives out /24s of `cluster`."""
+    return Controller(
+        "node-ipam",
+        primary="nodes",
+        reconcile=reconcile,
+        state=lambda setup: Allocations(setup, cluster),
+        when=lambda old, new: not nodes.pod_cidr(new),
+        rbac=[can("patch", "nodes")],
+        component="cidrAllocator",
+    )

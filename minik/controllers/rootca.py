@@ -1,7 +1,7 @@
 """The ConfigMap `kube-root-ca.crt` in every namespace: what pods verify the API server with. It is projected into each of them.
 
 kube-controller-manager's root-ca-certificate-publisher. The certificate is the process's, not the API's, so the composition root
-passes it in: `rootca.controller(pem)` beside `controllers.ALL`.
+passes it in.
 """
 
 from __future__ import annotations

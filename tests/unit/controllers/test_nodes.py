@@ -64,7 +64,7 @@ def test_the_pool_gives_each_range_once_and_reuses_it_last() -> None:
 
 
 async def test_nodes_get_different_ranges_however_they_come_and_go() -> None:
-    async with control_plane(nodeipam.CONTROLLER) as c:
+    async with control_plane(nodeipam.controller()) as c:
         await c.create("nodes", named("fixed", spec={"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]}))
         await asyncio.gather(*(c.create("nodes", named(f"n{number}")) for number in range(30)))
         await c.settle()
