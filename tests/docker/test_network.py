@@ -108,6 +108,17 @@ def test_a_network_started_again_knows_its_pods(node: LabNode) -> None:
     assert pid
 
 
+def test_a_pod_whose_route_was_lost_meanwhile_does_not_keep_the_network_from_starting(node: LabNode) -> None:
+    network = started(node, "10.244.1.0/24", "192.0.2.1")
+    address, pid = plumb(node, network, UID_A)
+    node.run(network.close)
+    node.shell("ip", "route", "del", address)
+    again = started(node, "10.244.1.0/24", "192.0.2.1")
+    assert node.run(again.attached) == {UID_A: ""}
+    node.run(lambda: again.attach(UID_A, address, pid))
+    assert node.run(again.attached) == {UID_A: address}
+
+
 def test_a_pod_cannot_send_with_another_address(node: LabNode) -> None:
     network = started(node, "10.244.1.0/24", "192.0.2.1")
     _, pid = plumb(node, network, UID_A)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from minik.agent.network.nft import open_nft
+from minik.agent.network.base import NetworkError
+from minik.agent.network.nft import Nft, _program, open_nft
 from minik.agent.network.routed import RoutedNetwork, assign_service_address
 from minik.agent.proxy.apply import NftBackend
 from minik.agent.proxy.proxy import ServiceProxy
@@ -270,6 +271,30 @@ def test_udp_follows_its_endpoints(bench: Bench) -> None:
     assert bench.run(query) == "pod2", "a flow whose endpoint stays is not moved"
     assert bench.proxy.statistics()["loads"] == 1, "every change was a change, not a new load"
     client.close()
+
+
+def test_the_nft_program_does_where_there_is_no_library(bench: Bench) -> None:
+    runner = _program()
+    assert runner is not None
+
+    async def go() -> str:
+        nft = Nft(runner)
+        proxy = ServiceProxy(node=NODE, backend=NftBackend(nft, NODE), clock=SystemClock())
+        await proxy.start()
+        web, rows = service("web", "10.96.0.20"), slice_of("web", [bench.ips[1]])
+        proxy.update_service(key(web), web)
+        proxy.update_slice(key(rows), rows)
+        await proxy.settled()
+        assert proxy.statistics()["loads"] == 1
+        await bench.serve(1)
+        answer = await bench.ask_from(0, "10.96.0.20")
+        await proxy.close()
+        nft.close()
+        return answer[0]
+
+    assert bench.run(go) == "pod1"
+    with pytest.raises(NetworkError, match="nosuch"):
+        runner("add element ip minik nosuch { 1 }\n")
 
 
 def test_rules_that_somebody_flushed_are_noticed(bench: Bench) -> None:

@@ -95,7 +95,9 @@ class RoutedNetwork:
         await self._in_thread(lambda: self._prepare(own))
         if self._nft is not None:
             await self._nft.run(masquerade_rules(self._cluster_cidr))
-        self._plumbed = await self._in_thread(_plumbed)
+        found = await self._in_thread(_plumbed)
+        # One without a route has lost it; its sandbox's label says which it was, and attaching makes it again.
+        self._plumbed = {uid: address for uid, address in found.items() if address}
         for uid, address in self._plumbed.items():
             ipam.adopt(uid, address)
         self._ipam = ipam
@@ -259,7 +261,7 @@ class RoutedNetwork:
 
 
 def _plumbed() -> dict[str, str]:
-    """Pod uid → address of every pod interface of this host, from its alias and route."""
+    """Pod uid → address of every pod interface of this host, from its alias and route; "" where the route is missing."""
     with Netlink() as kernel:
         addresses = {
             route.index: str(route.to.network_address) for route in kernel.own_routes() if route.to.prefixlen == 32

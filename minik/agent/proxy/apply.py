@@ -6,14 +6,14 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from minik.agent.network.base import NetworkError
 from minik.agent.network.netlink import Netlink, parse_attributes
 from minik.agent.network.nft import Nft
 from minik.agent.proxy.conntrack import Flow, forget_udp
-from minik.agent.proxy.rules import TABLE, Chain, Frontend, NodeView, Point, Ruleset, diff, full, render
+from minik.agent.proxy.rules import TABLE, Chain, Frontend, NodeView, Ruleset, Target, diff, full, render
 
 log = logging.getLogger("minik.agent.proxy")
 
@@ -38,20 +38,47 @@ class Backend(Protocol):
         ...
 
 
-def stale_flows(removed: Iterable[Frontend], added: Iterable[Frontend]) -> list[Flow]:
-    """The UDP flows that the kernel must forget after this change: those to targets that are gone, and those from before a point had
-    any target. Pure."""
-    now: Mapping[Point, Frontend] = {frontend.point: frontend for frontend in added}
-    before: Mapping[Point, Frontend] = {frontend.point: frontend for frontend in removed}
-    flows: list[Flow] = []
-    for point, frontend in before.items():
-        if point.protocol == "udp":
-            left = now[point].targets if point in now else ()
-            flows += [(point.address, point.port, t.address, t.port) for t in frontend.targets if t not in left]
-    for point, frontend in now.items():
-        if point.protocol == "udp" and frontend.targets and not (point in before and before[point].targets):
-            flows.append((point.address, point.port, point.address, 0))
-    return flows
+def stale_after_change(removed: Iterable[Frontend], added: Iterable[Frontend]) -> Callable[[Flow], bool] | None:
+    """Which UDP flows the kernel must forget after this change: those to targets that are gone, and those from before a point had
+    any target. None when there cannot be any. Pure."""
+    now = {f.point: set(f.targets) for f in added if f.point.protocol == "udp"}
+    before = {f.point: set(f.targets) for f in removed if f.point.protocol == "udp"}
+    gone: dict[tuple[str, int], set[Target]] = {}
+    fresh: set[tuple[str, int]] = set()
+    for point in before.keys() | now.keys():
+        where = point.address, point.port
+        if lost := before.get(point, set()) - now.get(point, set()):
+            gone.setdefault(where, set()).update(lost)
+        if now.get(point) and not before.get(point):
+            fresh.add(where)
+    if not gone and not fresh:
+        return None
+
+    def is_stale(flow: Flow) -> bool:
+        target = Target(flow.target, flow.target_port)
+        for where in ((flow.address, flow.port), ("", flow.port)):
+            if target in gone.get(where, ()) or (where in fresh and flow.target == flow.address):
+                return True
+        return False
+
+    return is_stale
+
+
+def stale_after_load(frontends: Iterable[Frontend]) -> Callable[[Flow], bool] | None:
+    """Which UDP flows do not fit these frontends, whatever there was before. Pure. Flows to node ports are not looked at: the
+    address they were sent to does not say that it was one."""
+    right: dict[tuple[str, int], set[Target]] = {}
+    for frontend in frontends:
+        if frontend.point.protocol == "udp" and frontend.point.address:
+            right.setdefault((frontend.point.address, frontend.point.port), set()).update(frontend.targets)
+    if not right:
+        return None
+
+    def is_stale(flow: Flow) -> bool:
+        targets = right.get((flow.address, flow.port))
+        return targets is not None and Target(flow.target, flow.target_port) not in targets
+
+    return is_stale
 
 
 class NftBackend:
@@ -67,6 +94,7 @@ class NftBackend:
         await self._nft.run(full(rules, self._node))
         self._chains = rules.chains
         self._handle = table_handle()
+        await self._forget(stale_after_load(frontends))
 
     async def change(self, removed: Sequence[Frontend], added: Sequence[Frontend]) -> None:
         old, new = render(removed), render(added)
@@ -74,9 +102,11 @@ class NftBackend:
         if text:
             await self._nft.run(text)
         self._chains |= new.chains
-        flows = stale_flows(removed, added)
-        if flows:
-            await asyncio.get_running_loop().run_in_executor(None, _forget, flows)
+        await self._forget(stale_after_change(removed, added))
+
+    async def _forget(self, is_stale: Callable[[Flow], bool] | None) -> None:
+        if is_stale is not None:
+            await asyncio.get_running_loop().run_in_executor(None, _forget, is_stale)
 
     def is_intact(self) -> bool:
         return bool(self._handle) and table_handle() == self._handle
@@ -85,9 +115,9 @@ class NftBackend:
         return None
 
 
-def _forget(flows: Sequence[Flow]) -> None:
+def _forget(is_stale: Callable[[Flow], bool]) -> None:
     try:
-        forget_udp(flows)
+        forget_udp(is_stale)
     except OSError as error:
         # The rules are right all the same: flows end by themselves once their client pauses.
         log.warning("UDP flows to removed endpoints not forgotten", extra={"error": str(error)})

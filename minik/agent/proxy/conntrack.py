@@ -8,18 +8,25 @@ import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import NamedTuple
 
 from minik.agent.network.netlink import Message, Netlink, attribute, parse_attributes
 
 _NETFILTER = 12
 _GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
-_ORIGINAL, _REPLY, _PROTOINFO_ID = 1, 2, 12
+_ORIGINAL, _REPLY, _ID = 1, 2, 12
 _UDP = 17
 _NESTED = 0x8000
 
-Flow = tuple[str, int, str, int]
-"""(address the client sends to or "" for any, its port, the address that answers or "" for any, its port or 0)."""
+
+class Flow(NamedTuple):
+    """A UDP flow: where the client sends to, and who answers."""
+
+    address: str
+    port: int
+    target: str
+    target_port: int
 
 
 def _end(attributes: bytes) -> tuple[str, str, int, int, int]:
@@ -36,28 +43,21 @@ def _end(attributes: bytes) -> tuple[str, str, int, int, int]:
     return address(1), address(2), proto.get(1, b"\0")[0], port(2), port(3)
 
 
-def forget_udp(flows: Iterable[Flow]) -> int:
-    """Delete what is remembered of these flows. How many entries that were. Raises OSError."""
-    wanted: dict[int, list[Flow]] = {}
-    for flow in flows:
-        wanted.setdefault(flow[1], []).append(flow)
-    if not wanted:
-        return 0
+def forget_udp(is_stale: Callable[[Flow], bool]) -> int:
+    """Delete the remembered UDP flows that are stale. How many that were. Raises OSError."""
     header = struct.pack("!BBH", socket.AF_INET, 0, 0)
     doomed: list[bytes] = []
     with Netlink(_NETFILTER) as kernel:
         for _, body in kernel.dump(_GET, header):
             rows = parse_attributes(body[4:])
             _, to, protocol, _, port = _end(rows.get(_ORIGINAL, b""))
-            if protocol != _UDP or port not in wanted:
+            if protocol != _UDP:
                 continue
             target, _, _, target_port, _ = _end(rows.get(_REPLY, b""))
-            for address, _, endpoint, endpoint_port in wanted[port]:
-                if address in ("", to) and endpoint in ("", target) and endpoint_port in (0, target_port):
-                    entry = attribute(_ORIGINAL | _NESTED, rows[_ORIGINAL])
-                    if _PROTOINFO_ID in rows:
-                        entry += attribute(_PROTOINFO_ID, rows[_PROTOINFO_ID])
-                    doomed.append(entry)
-                    break
+            if is_stale(Flow(to, port, target, target_port)):
+                entry = attribute(_ORIGINAL | _NESTED, rows[_ORIGINAL])
+                if _ID in rows:
+                    entry += attribute(_ID, rows[_ID])
+                doomed.append(entry)
         deletions = [Message(_DELETE, 0, header + entry) for entry in doomed]
         return kernel.try_each(*deletions, ignore=frozenset({errno.ENOENT}))

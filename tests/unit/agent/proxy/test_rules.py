@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minik.agent.proxy.apply import stale_flows
+from minik.agent.proxy.apply import stale_after_change, stale_after_load
+from minik.agent.proxy.conntrack import Flow
 from minik.agent.proxy.rules import (
     Frontend,
     HostPort,
@@ -171,10 +172,36 @@ def test_an_empty_ruleset_is_a_skeleton() -> None:
     assert "add element" not in full(Ruleset(), NODE)
 
 
-def test_which_udp_flows_are_forgotten() -> None:
-    point = Point("svc", "10.96.0.53", "udp", 53)
-    a, b = Target("10.244.1.5", 53), Target("10.244.1.6", 53)
-    assert stale_flows([Frontend(point, (a, b))], [Frontend(point, (b,))]) == [("10.96.0.53", 53, "10.244.1.5", 53)]
-    assert stale_flows([], [Frontend(point, (a,))]) == [("10.96.0.53", 53, "10.96.0.53", 0)]
-    assert stale_flows([Frontend(point, (a,))], [Frontend(point, (a, b))]) == []
-    assert stale_flows([Frontend(VIP, (a,))], []) == []
+POINT = Point("svc", "10.96.0.53", "udp", 53)
+A, B = Target("10.244.1.5", 5300), Target("10.244.1.6", 5300)
+
+
+def flow(target: Target | None) -> Flow:
+    return Flow("10.96.0.53", 53, *(target or ("10.96.0.53", 53)))
+
+
+def test_which_udp_flows_a_change_makes_stale() -> None:
+    lost = stale_after_change([Frontend(POINT, (A, B))], [Frontend(POINT, (B,))])
+    assert lost is not None
+    assert [lost(flow(t)) for t in (A, B, None)] == [True, False, False]
+    first = stale_after_change([], [Frontend(POINT, (A,))])
+    assert first is not None
+    assert [first(flow(t)) for t in (A, B, None)] == [False, False, True]
+    assert stale_after_change([Frontend(POINT, (A,))], [Frontend(POINT, (A, B))]) is None
+    assert stale_after_change([Frontend(VIP, (A,))], []) is None
+
+
+def test_flows_to_node_ports_are_known_by_the_port_alone() -> None:
+    point = Point("nport", "", "udp", 30053)
+    lost = stale_after_change([Frontend(point, (A,))], [])
+    assert lost is not None
+    assert lost(Flow("192.0.2.1", 30053, *A))
+    assert not lost(Flow("192.0.2.1", 30053, *B))
+
+
+def test_which_udp_flows_do_not_fit_what_was_loaded() -> None:
+    stale = stale_after_load([Frontend(POINT, (A,)), Frontend(VIP, (B,))])
+    assert stale is not None
+    assert [stale(flow(t)) for t in (A, B, None)] == [False, True, True]
+    assert not stale(Flow("192.0.2.9", 53, "192.0.2.9", 53)), "nobody's business"
+    assert stale_after_load([Frontend(VIP, (B,))]) is None
