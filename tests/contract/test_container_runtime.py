@@ -28,10 +28,7 @@ from minik.agent.containers.base import (
 from minik.agent.containers.docker import DockerRuntime, remove_everything
 from minik.agent.containers.fake import FakeRuntime
 from minik.clock import Entropy, SystemClock
-from tests.support.docker import docker_engine, docker_host
 from tests.support.images import BUSYBOX
-
-__all__ = ["docker_engine", "docker_host"]
 
 T = TypeVar("T")
 _numbers = itertools.count(1)

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from tests.support.images import busybox_archive, busybox_missing
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 _START_SECONDS = 60.0
+_numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class Daemon:
 def own_daemon() -> Iterator[Daemon]:
     """A daemon in a fresh network namespace; both are gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="minik-docker-"))
-    name = f"minik-test-{os.getpid()}"
+    name = f"minik-test-{os.getpid()}-{next(_numbers)}"
     daemon = Daemon(directory, f"/run/netns/{name}", f"/{name}")
     run("ip", "netns", "add", name)
     try:
