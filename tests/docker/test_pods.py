@@ -1,21 +1,17 @@
 """Pods on a real Docker engine: an agent, the in-process API server, and a dockerd of its own, in a network namespace of their own.
 
-Needs root, network namespaces, `dockerd`, `docker` and a statically linked busybox (the test's image is made from it).
+Needs root, network namespaces, `dockerd`, `docker` and a statically linked busybox.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import json
 import os
 import shutil
 import signal
 import subprocess
-import tarfile
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,86 +33,42 @@ from minik.client.client import Client
 from minik.client.informer import Informers
 from minik.client.recorder import Recorder
 from tests.support.apiserver import Running, running
+from tests.support.docker import Daemon, why_no_daemon
+from tests.support.images import busybox_archive, busybox_missing
 from tests.support.netlab import LabNode, lab, needs_namespaces
 
-BUSYBOX = shutil.which("busybox")
 IMAGE = "test/busybox:1"
-
-
-def _static_busybox() -> bool:
-    return BUSYBOX is not None and b"/ld-linux" not in Path(BUSYBOX).read_bytes()[:4096]
 
 
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.root,
     needs_namespaces,
-    pytest.mark.skipif(shutil.which("dockerd") is None, reason="needs dockerd"),
-    pytest.mark.skipif(not _static_busybox(), reason="needs a statically linked busybox"),
+    pytest.mark.skipif(bool(why_no_daemon()), reason=why_no_daemon() or "-"),
+    pytest.mark.skipif(bool(busybox_missing()), reason=busybox_missing() or "-"),
 ]
 
 
-class Dockerd:
-    """A Docker engine inside a lab node's network namespace, with everything it has below one directory."""
+class Engine(Daemon):
+    """A Docker engine inside a lab node's network namespace."""
 
     def __init__(self, node: LabNode, root: Path) -> None:
-        self.node, self.root = node, root
-        self.url = f"unix://{root}/docker.sock"
-        self.cgroup = f"/minik-test-{os.getpid()}"
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(root, node.path, f"/minik-pods-{os.getpid()}", live_restore=False)
+        self.node = node
 
-    def start(self) -> None:
-        (self.root / "daemon.json").write_text(
-            json.dumps({"live-restore": False, "log-level": "warn", "shutdown-timeout": 1})
-        )
-        command = [
-            "dockerd", "--config-file", f"{self.root}/daemon.json", "-H", self.url,
-            "--data-root", f"{self.root}/data", "--exec-root", f"{self.root}/exec",
-            "--pidfile", f"{self.root}/dockerd.pid", "--cgroup-parent", self.cgroup, "--bridge=none",
-            "--iptables=false", "--ip6tables=false", "--userland-proxy=false",
-        ]  # fmt: skip
-        log = (self.root / "dockerd.log").open("ab")
-        enter = ["nsenter", f"--net={self.node.path}"]
-        self._process = subprocess.Popen([*enter, *command], stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 60
-        while self.docker("version", check=False).returncode != 0:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self.root / "dockerd.log").read_text()[-2000:])
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(60)
-
-    def docker(self, *words: str, check: bool = True, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(["docker", "-H", self.url, *words], input=data, capture_output=True, check=check)
-
-    def load_busybox(self) -> None:
-        assert BUSYBOX is not None
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w") as tar:
-            tar.add(BUSYBOX, "bin/busybox")
-            for applet in ("sh", "sleep", "cat", "echo", "httpd", "wget", "id", "true", "false", "ls", "touch", "kill"):
-                link = tarfile.TarInfo(f"bin/{applet}")
-                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                tar.addfile(link)
-            for directory in ("tmp", "etc", "dev", "proc", "sys", "var"):
-                entry = tarfile.TarInfo(directory)
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if directory == "tmp" else 0o755
-                tar.addfile(entry)
-        self.docker("import", "--change", 'CMD ["/bin/sleep","100000"]', "-", IMAGE, data=out.getvalue())
+    def docker(self, *words: str) -> str:
+        command = ["docker", "--host", self.url, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def remove_all(self) -> None:
-        ids = self.docker("ps", "-aq", check=False).stdout.decode().split()
-        if ids:
-            self.docker("rm", "-f", *ids, check=False)
+        if ids := self.docker("ps", "-aq").split():
+            self.docker("rm", "--force", *ids)
 
 
 class Cluster:
     """The API server, and agents over one engine and network."""
 
-    def __init__(self, run: Running, engine: Dockerd, data: Path) -> None:
+    def __init__(self, run: Running, engine: Engine, data: Path) -> None:
         self.run, self.engine, self.data = run, engine, data
         self.client = Client(run.local(), run.server.registry)
         self._closing: list[Any] = []
@@ -153,7 +105,13 @@ class Cluster:
 
     async def create(self, name: str, *containers: dict[str, Any], **spec: Any) -> ROObj:
         made = [
-            {"name": "c", "image": IMAGE, "imagePullPolicy": "IfNotPresent", **container}
+            {
+                "name": "c",
+                "image": IMAGE,
+                "command": ["sleep", "100000"],
+                "imagePullPolicy": "IfNotPresent",
+                **container,
+            }
             for container in containers or ({},)
         ]
         body = {
@@ -215,7 +173,7 @@ class Cluster:
 
     def leftovers(self) -> list[str]:
         """What is on the host of pods."""
-        found = self.engine.docker("ps", "-aq", "--filter", f"label={names.NODE}=n1").stdout.decode().split()
+        found = self.engine.docker("ps", "-aq", "--filter", f"label={names.NODE}=n1").split()
         found += [str(path) for path in (self.data / "pods").glob("*")]
         found += mounting.mounts_below(self.data)
         command = ["nsenter", f"--net={self.engine.node.path}", "ip", "-o", "route"]
@@ -237,27 +195,23 @@ def is_ready(status: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Dockerd]:
+def engine() -> Iterator[Engine]:
     root = Path(tempfile.mkdtemp(prefix="minik-pods-"))
     with lab("n1") as (node,):
         node.shell("ip", "link", "add", "eth0", "type", "bridge")
         node.shell("ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
         node.shell("ip", "link", "set", "eth0", "up")
-        dockerd = Dockerd(node, root)
+        daemon = Engine(node, root)
         try:
-            dockerd.start()
-            dockerd.load_busybox()
-            yield dockerd
-            dockerd.remove_all()
+            daemon.start()
+            daemon.load(busybox_archive(IMAGE))
+            yield daemon
         finally:
-            dockerd.stop()
-            for point in mounting.mounts_below(root):
-                mounting.unmount(point)
-            shutil.rmtree(root, ignore_errors=True)
+            daemon.wipe()
 
 
 @pytest.fixture
-def run(engine: Dockerd) -> Iterator[Callable[[Callable[[Cluster], Awaitable[None]]], None]]:
+def run(engine: Engine) -> Iterator[Callable[[Callable[[Cluster], Awaitable[None]]], None]]:
     """Runs a scenario over a fresh cluster, in the node's namespace and loop."""
     data = Path(tempfile.mkdtemp(prefix="minik-agent-"))
 
@@ -431,13 +385,13 @@ def test_killed_from_outside_and_an_agent_that_starts_anew(run: Run) -> None:
     run(scenario)
 
 
-def test_docker_starts_anew(run: Run, engine: Dockerd) -> None:
+def test_docker_starts_anew(run: Run, engine: Engine) -> None:
     async def scenario(c: Cluster) -> None:
         await c.create("always")
         await c.create("never", {}, restartPolicy="Never")
         for name in ("always", "never"):
             await c.until_running(name)
-        await asyncio.to_thread(engine.stop)
+        await asyncio.to_thread(engine.stop, signal.SIGTERM)
         await asyncio.to_thread(engine.start)
         status = await c.until_status(
             "always", lambda s: s["containerStatuses"][0]["restartCount"] >= 1 and is_ready(s)
