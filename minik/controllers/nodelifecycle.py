@@ -15,7 +15,7 @@ Signs of life are timed by this process's monotonic clock, from when they were s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,8 @@ from minik.client.controller import (
     Context,
     Controller,
     Result,
-    Scope,
     Setup,
     can,
-    maps_with,
     requeue_after,
 )
 from minik.controllers.common.conditions import with_condition
@@ -121,12 +119,16 @@ class Life:
 
 
 class Signs:
-    """Listens for leases and heartbeats. A renewal costs a dictionary write, and no reconcile unless the node was silent."""
+    """Listens for leases and heartbeats. A renewal costs a dictionary write, and no reconcile unless the node was silent.
+
+    Also knows which nodes are ready: whether NoExecute is withheld from one node depends on all the others."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self.lives: dict[str, Life] = {}
         self.silent: set[str] = set()
+        self._ready: dict[str, bool] = {}
+        self._ready_count = 0
         setup.informer(LEASES).add_handler(added=self._lease, updated=self._renewed)
         setup.informer("nodes").add_handler(added=self._node, updated=self._updated, deleted=self._gone)
 
@@ -147,15 +149,33 @@ class Signs:
         if (old.get("spec") or {}).get("renewTime") != (new.get("spec") or {}).get("renewTime"):
             self._lease(new)
 
+    def another_is_ready(self, name: str) -> bool:
+        """Whether any node but `name` is ready."""
+        return self._ready_count > int(self._ready.get(name, False))
+
+    def _note_ready(self, name: str, ready: bool | None) -> None:
+        """`None`: the node is gone. The others are looked at again only where it can matter to them."""
+        before = self._ready_count
+        self._ready_count += int(ready or False) - int(self._ready.pop(name, False))
+        if ready is not None:
+            self._ready[name] = ready
+        if min(before, 2) != min(self._ready_count, 2):
+            for other, is_ready in self._ready.items():
+                if not is_ready:
+                    self._setup.enqueue(Key("", other))
+
     def _node(self, node: ROObj) -> None:
+        self._note_ready(meta.name(node), nodes.is_ready(node))
         life = self.of(meta.name(node))
         life.heard = life.heard or _heartbeat(node) is not None
 
     def _updated(self, old: ROObj, new: ROObj) -> None:
+        self._note_ready(meta.name(new), nodes.is_ready(new))
         if _heartbeat(old) != _heartbeat(new):
             self._heard(meta.name(new))
 
     def _gone(self, node: ROObj) -> None:
+        self._note_ready(meta.name(node), None)
         self.lives.pop(meta.name(node), None)
         self.silent.discard(meta.name(node))
 
@@ -188,8 +208,7 @@ async def reconcile(ctx: Context, key: Key) -> Result:
                 ctx.recorder.event(node, "Normal", "NodeNotReady", f"Node {key.name} status is now: NodeNotReady")
     else:
         signs.silent.discard(key.name)
-    execute = any(nodes.is_ready(each) for each in ctx.cache("nodes") if meta.key(each) != key)
-    taints = plan_taints(node, execute=execute, now=now)
+    taints = plan_taints(node, execute=signs.another_is_ready(key.name), now=now)
     if taints is not None:
         patch = {
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
@@ -226,15 +245,9 @@ def _statuses(node: ROObj) -> list[tuple[str, str]]:
     return [(c.get("type", ""), c.get("status", "")) for c in (node.get("status") or {}).get("conditions") or ()]
 
 
-def _unready(scope: Scope, _node: ROObj) -> Iterable[Key]:
-    """Whether NoExecute is withheld from those that are not ready depends on all the others."""
-    return [meta.key(node) for node in scope.cache("nodes") if not nodes.is_ready(node)]
-
-
 CONTROLLER = Controller(
     "node-lifecycle",
     primary="nodes",
-    triggers=[maps_with("nodes", _unready, when=lambda old, new: nodes.is_ready(old) != nodes.is_ready(new))],
     caches=["pods", LEASES],
     indexes={"pods": {BY_NODE: by_node}},
     when=_matters,

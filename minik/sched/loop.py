@@ -176,8 +176,9 @@ class Scheduler:
         if when is None:
             await self._wake.wait()
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.0, when - now))
+        with contextlib.suppress(TimeoutError):  # not wait_for: in Python 3.11 it can swallow a cancellation
+            async with asyncio.timeout(max(0.0, when - now)):
+                await self._wake.wait()
 
     def _schedule(self, waiting: Waiting) -> None:
         pod = waiting.pod
