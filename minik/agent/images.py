@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import orjson
 
-from minik.agent.containers.base import ContainerRuntime, ImageFailure, ImageInfo
+from minik.agent.containers.base import ContainerRuntime, ImageFailure, ImageInfo, RuntimeFailure
 from minik.aio import Tasks
 from minik.api import meta
 from minik.api.core_v1.pod_defaults import pull_policy
@@ -105,28 +105,46 @@ def plan_pull(policy: str, *, present: bool, failures: Failures, now: float) -> 
 
 
 def credentials(reference: Reference, configs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The logins of `auths` entries (docker config.json) that fit the image's registry, the most specific first."""
-    wanted = f"{reference.registry}/{reference.repository}"
+    """The logins of `auths` entries (docker config.json) that fit the image's registry, the most specific first. What users wrote
+    wrong into their secrets is passed over."""
     found: list[tuple[int, dict[str, str]]] = []
     for config in configs:
-        for server, entry in (config.get("auths") or {}).items():
+        auths = config.get("auths")
+        for server, entry in auths.items() if isinstance(auths, Mapping) else ():
             host = re.sub(r"^https?://", "", server).rstrip("/")
             host = re.sub(r"/v[12]$", "", host)
             if host in ("index.docker.io", "registry-1.docker.io"):
                 host = DEFAULT_REGISTRY
-            if wanted == host or wanted.startswith(host + "/"):
-                login = _login(entry)
-                if login is not None:
-                    found.append((-len(host), login))
+            login = _login(entry) if _fits(host, reference) else None
+            if login is not None:
+                found.append((-len(host), login))
     return [login for _, login in sorted(found, key=lambda pair: pair[0])]
 
 
-def _login(entry: Mapping[str, Any]) -> dict[str, str] | None:
-    if entry.get("username"):
-        return {"username": entry["username"], "password": entry.get("password", "")}
+def _fits(server: str, reference: Reference) -> bool:
+    """Whether a login for `server`, a registry or a path in one, is meant for the image. As with kubelet, each label of the
+    registry's name may be a glob; a path fits itself and what is below it."""
+    registry, _, path = server.partition("/")
+    name, _, port = registry.partition(":")
+    its_name, _, its_port = reference.registry.partition(":")
+    labels, its_labels = name.split("."), its_name.split(".")
+    return (
+        port == its_port
+        and len(labels) == len(its_labels)
+        and all(fnmatchcase(its, label) for its, label in zip(its_labels, labels, strict=True))
+        and (not path or f"{reference.repository}/".startswith(f"{path}/"))
+    )
+
+
+def _login(entry: Any) -> dict[str, str] | None:
+    if not isinstance(entry, Mapping):
+        return None
+    user, password = entry.get("username"), entry.get("password", "")
+    if user:
+        return {"username": user, "password": password} if isinstance(user, str) and isinstance(password, str) else None
     try:
         user, colon, password = base64.b64decode(entry.get("auth") or "").decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except (TypeError, ValueError):  # no text, no base64, no UTF-8
         return None
     return {"username": user, "password": password} if colon else None
 
@@ -138,7 +156,7 @@ def docker_config(secret: ROObj) -> Mapping[str, Any] | None:
         if key in data:
             try:
                 value = orjson.loads(base64.b64decode(data[key]))
-            except (binascii.Error, orjson.JSONDecodeError):
+            except ValueError:  # no base64, or no JSON
                 return None
             if not isinstance(value, dict):
                 return None
@@ -152,7 +170,7 @@ class ImagePuller:
     def __init__(self, runtime: ContainerRuntime, client: Client, *, clock: Clock) -> None:
         self._runtime, self._client, self._clock = runtime, client, clock
         self._failures: dict[tuple[str, str], Failures] = {}
-        self._pulls: dict[tuple[str, str], asyncio.Task[ImageInfo]] = {}
+        self._pulls: dict[tuple[str, bytes], asyncio.Task[ImageInfo | RuntimeFailure]] = {}
         self._tasks = Tasks("images")
 
     async def ensure(self, pod: ROObj, container: Mapping[str, Any], say: Say) -> ImageInfo:
@@ -204,23 +222,28 @@ class ImagePuller:
         return info
 
     async def _shared_pull(self, name: str, logins: list[dict[str, str]]) -> ImageInfo:
-        key = (name, logins[0]["username"] if logins else "")
+        key = (name, orjson.dumps(logins))  # who logs in otherwise may get another answer
         pull = self._pulls.get(key)
         if pull is None:
             pull = self._pulls[key] = self._tasks.start(f"pull {name}", self._try_logins(name, logins))
             pull.add_done_callback(lambda _: self._pulls.pop(key, None))
-        return await asyncio.shield(pull)  # one pod that is given up does not stop the pull for the others
+        outcome = await asyncio.shield(pull)  # one pod that is given up does not stop the pull for the others
+        if isinstance(outcome, RuntimeFailure):
+            raise outcome
+        return outcome
 
-    async def _try_logins(self, name: str, logins: list[dict[str, str]]) -> ImageInfo:
-        failure: ImageFailure | None = None
+    async def _try_logins(self, name: str, logins: list[dict[str, str]]) -> ImageInfo | RuntimeFailure:
+        """The image, or why not (as a value: it is the failure of those who asked, not of the task)."""
+        failure: RuntimeFailure = RuntimeFailure(f"{name} was not pulled")
         attempts: list[dict[str, str] | None] = [*logins] or [None]
         for login in attempts:
             try:
                 return await self._runtime.pull(name, auth=login)
             except ImageFailure as error:
                 failure = error
-        assert failure is not None
-        raise failure
+            except RuntimeFailure as error:
+                return error
+        return failure
 
     async def _logins(self, pod: ROObj, image: str) -> list[dict[str, str]]:
         """From the pod's imagePullSecrets; what cannot be read is left out, as kubelet does."""
