@@ -1,0 +1,50 @@
+"""For all tests: MINIK_REQUIRE=docker,root,kubectl,clients turns skips for want of these into failures, so that .ci/run
+cannot be green because nothing ran."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from tests.support.docker import docker_engine, docker_host
+
+__all__ = ["docker_engine", "docker_host"]  # fixtures of the whole session
+
+_REQUIRED = frozenset(filter(None, os.environ.get("MINIK_REQUIRE", "").split(",")))
+_WORDS = {"docker": ("docker",), "root": ("root", "namespace"), "kubectl": ("kubectl", "helm"), "clients": ("client",)}
+"""How the reasons of skips name what is missing."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if unknown := _REQUIRED - set(_WORDS):
+        raise pytest.UsageError(f"MINIK_REQUIRE: unknown {', '.join(sorted(unknown))}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and (missing := _required(item, report.longrepr)):
+        report.outcome = "failed"
+        report.longrepr = f"MINIK_REQUIRE names {missing}, but this was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    if report.skipped and (missing := _required(collector, report.longrepr)):
+        report.outcome = "failed"
+        report.longrepr = f"MINIK_REQUIRE names {missing}, but this was skipped: {report.longrepr}"
+    return report
+
+
+def _required(node: Any, skip: Any) -> str:
+    """What of MINIK_REQUIRE the skipped `node` is marked with, or its skip speaks of; else "".  `skip`: (file, line, reason)."""
+    spoken = str(skip[2] if isinstance(skip, tuple) else skip).lower()
+    for name in sorted(_REQUIRED):
+        if node.get_closest_marker(name) or any(word in spoken for word in _WORDS[name]):
+            return name
+    return ""
