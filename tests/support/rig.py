@@ -11,8 +11,10 @@ address 10.90.0.i. An agent of host i runs inside `rig[i].netns` (`rig[i].comman
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.docker import Daemon, run
+from tests.support.docker import Daemon, run, wait_until
 
 SWITCH_IP = "10.90.0.254"
 _numbers = count(1)
@@ -66,9 +68,23 @@ class Host:
         return ("nsenter", f"--net={self.netns}", *words)
 
     def crash(self) -> None:
-        """Power loss: processes, mounts, runtime state and network are gone, the disk stays. `up` starts it again."""
+        """Power loss: processes (a test's own there too), mounts, runtime state and network are gone, the disk stays. `up` starts
+        it again."""
+        self._kill_processes()
         self.daemon.crash()
         self._unplug()
+
+    def _kill_processes(self) -> None:
+        """Whatever still runs in the host's network namespace, such as an agent. It is the rig's own, so all of it is ours."""
+
+        def are_gone() -> bool:
+            left = _processes_in(self.netns)
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not left
+
+        wait_until(are_gone, f"what runs on {self._name} does not end", 10.0)
 
     def _unplug(self) -> None:
         # namespaces go away later, in the background: the switch's end first, so that its name is free at once
@@ -77,6 +93,7 @@ class Host:
 
     def down(self) -> None:
         """Crash, and forget the disk."""
+        self._kill_processes()
         self.daemon.wipe()
         self._unplug()
 
@@ -86,6 +103,22 @@ class Host:
 
     def heal(self) -> None:
         run("ip", "-n", self._switch, "link", "set", self._port, "up")
+
+
+def _processes_in(netns: str) -> list[int]:
+    """The processes that live in the network namespace at this path."""
+    found: list[int] = []
+    try:
+        wanted = Path(netns).stat()
+    except OSError:
+        return found
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended; of a zombie there is nothing to stat
+                its = (entry / "ns" / "net").stat()
+                if (its.st_dev, its.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    found.append(int(entry.name))
+    return found
 
 
 class Rig:
