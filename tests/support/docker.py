@@ -239,8 +239,8 @@ def own_daemon() -> Iterator[Daemon]:
     directory = Path(tempfile.mkdtemp(prefix="minik-docker-"))
     name = f"minik-test-{os.getpid()}-{next(_numbers)}"
     daemon = Daemon(directory, f"/run/netns/{name}", f"/{name}")
-    run("ip", "netns", "add", name)
     try:
+        run("ip", "netns", "add", name)
         run("ip", "-n", name, "link", "set", "lo", "up")
         daemon.start()
         yield daemon

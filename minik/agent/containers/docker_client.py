@@ -39,6 +39,17 @@ class EngineError(Exception):
         return failure(self.status, self.message)
 
 
+def engine_error(error: aiodocker.DockerError) -> EngineError:
+    """aiodocker unpacks the message only from `application/json` without parameters; some engines add a charset."""
+    text = error.message
+    if text.startswith("{"):
+        try:
+            text = orjson.loads(text)["message"]
+        except (orjson.JSONDecodeError, KeyError):
+            text = error.message
+    return EngineError(error.status, text)
+
+
 def engine_url(url: str = "") -> str:
     """`url`, or what DOCKER_HOST says, or the default socket."""
     return url or os.environ.get("DOCKER_HOST", "") or DEFAULT_URL
@@ -119,7 +130,7 @@ class Engine:
             )
             yield response
         except aiodocker.DockerError as error:
-            raise EngineError(error.status, error.message) from error
+            raise engine_error(error) from error
         except TimeoutError as error:
             raise RuntimeUnavailable(f"the container engine did not answer in time: {method} {path}") from error
         except _TRANSPORT_ERRORS as error:

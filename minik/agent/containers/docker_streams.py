@@ -16,7 +16,7 @@ import aiohttp
 from aiodocker.stream import Stream
 
 from minik.agent.containers.base import RuntimeFailure, RuntimeUnavailable, Session
-from minik.agent.containers.docker_client import EngineError
+from minik.agent.containers.docker_client import engine_error
 
 Chunk = tuple[Literal[1, 2], bytes]
 _HEADER = struct.Struct(">BxxxL")
@@ -146,7 +146,7 @@ async def begin(stream: Stream) -> None:
     try:
         await stream._init()
     except aiodocker.DockerError as error:
-        raise EngineError(error.status, error.message) from error
+        raise engine_error(error) from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise RuntimeUnavailable(f"the container engine does not answer: {error}") from error
     finally:
