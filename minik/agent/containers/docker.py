@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote
 
 import orjson
 from aiodocker.execs import Exec
@@ -44,10 +43,13 @@ from minik.agent.containers.base import (
     SandboxSpec,
     Session,
 )
-from minik.agent.containers.docker_client import Engine, EngineError
+from minik.agent.containers.docker_client import Engine, EngineError, quoted
+from minik.agent.containers.docker_remove import remove, remove_everything
 from minik.agent.containers.docker_streams import Chunk, DockerSession, Frames, begin
 from minik.aio import Tasks
-from minik.clock import Clock, SystemClock
+from minik.clock import Clock
+
+__all__ = ["DockerRuntime", "remove_everything"]
 
 log = logging.getLogger("minik.agent.docker")
 
@@ -140,7 +142,7 @@ class DockerRuntime:
         return info
 
     async def _inspect(self, container: str) -> dict[str, Any]:
-        answer: dict[str, Any] = await self._ask("GET", f"containers/{_quoted(container)}/json")
+        answer: dict[str, Any] = await self._ask("GET", f"containers/{quoted(container)}/json")
         return answer
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
@@ -225,7 +227,7 @@ class DockerRuntime:
 
     async def _start(self, container: str) -> ContainerInfo:
         try:
-            await self._engine.ask("POST", f"containers/{_quoted(container)}/start")
+            await self._engine.ask("POST", f"containers/{quoted(container)}/start")
         except EngineError as error:
             if error.status not in (400, 500):
                 raise error.meaning() from error
@@ -236,7 +238,7 @@ class DockerRuntime:
         await self._shielded(f"stop {container}", self._stop(container, max(grace, 0.0), signal))
 
     async def _stop(self, container: str, grace: float, signal: str) -> None:
-        path = f"containers/{_quoted(container)}"
+        path = f"containers/{quoted(container)}"
         total = grace + 60.0
         try:
             if not signal:
@@ -254,11 +256,11 @@ class DockerRuntime:
                 raise error.meaning() from error
 
     async def remove(self, container: str) -> None:
-        await self._shielded(f"remove {container}", _remove(self._engine, container, self._clock))
+        await self._shielded(f"remove {container}", remove(self._engine, container, self._clock))
         self._known.pop(container, None)
 
     async def update_limits(self, container: str, limits: Limits) -> None:
-        await self._ask("POST", f"containers/{_quoted(container)}/update", body=api.limits_body(limits))
+        await self._ask("POST", f"containers/{quoted(container)}/update", body=api.limits_body(limits))
 
     # --- streams ---------------------------------------------------------------------------------------------------------
 
@@ -279,7 +281,7 @@ class DockerRuntime:
             "Tty": tty,
             "DetachKeys": api.DETACH_KEYS,
         }
-        made = await self._ask("POST", f"containers/{_quoted(container)}/exec", body=body)
+        made = await self._ask("POST", f"containers/{quoted(container)}/exec", body=body)
         execution = Exec(self._engine.docker, made["Id"], tty=tty)
         session = await self._session(
             execution.start(detach=False),
@@ -309,14 +311,14 @@ class DockerRuntime:
             "stderr": str(int(not is_tty)),
             "detachKeys": api.DETACH_KEYS,
         }
-        url = URL(f"containers/{_quoted(container)}/attach").with_query(query)
+        url = URL(f"containers/{quoted(container)}/attach").with_query(query)
 
         async def request() -> tuple[URL, bytes | None, bool]:
             return url, None, is_tty
 
         return await self._session(
             Stream(self._engine.docker, request),
-            resize=f"containers/{_quoted(container)}/resize",
+            resize=f"containers/{quoted(container)}/resize",
             exit_code=lambda: self._attach_code(container),
         )
 
@@ -342,7 +344,7 @@ class DockerRuntime:
     async def logs(self, container: str, options: LogOptions) -> AsyncIterator[Chunk]:
         is_tty = bool((await self._inspect(container))["Config"]["Tty"])
         frames = Frames(dated=options.timestamps)
-        path, query = f"containers/{_quoted(container)}/logs", api.log_query(options)
+        path, query = f"containers/{quoted(container)}/logs", api.log_query(options)
         stdout: Literal[1] = 1
         try:
             async with self._engine.open("GET", path, params=query, total=None) as response:
@@ -359,7 +361,7 @@ class DockerRuntime:
 
     async def image(self, reference: str) -> ImageInfo | None:
         try:
-            return api.parse_image(await self._engine.ask("GET", f"images/{_quoted(reference)}/json"))
+            return api.parse_image(await self._engine.ask("GET", f"images/{quoted(reference)}/json"))
         except EngineError as error:
             if error.status == 404:
                 return None
@@ -402,56 +404,3 @@ class DockerRuntime:
 
 
 _: type[ContainerRuntime] = DockerRuntime
-
-
-def _quoted(name: str) -> str:
-    return quote(name, safe="/:@")
-
-
-async def _remove(engine: Engine, container: str, clock: Clock) -> None:
-    """Kill and delete; returns when it is gone."""
-    path = f"containers/{_quoted(container)}"
-    for _ in range(_NAME_TAKEN_TRIES):
-        try:
-            await engine.ask("DELETE", path, params={"force": "1", "v": "1"})
-            return
-        except EngineError as error:
-            if error.status == 404:
-                return
-            if error.status != 409:
-                raise error.meaning() from error
-        await clock.sleep(_POLL_SECONDS)  # another request is removing it
-    raise RuntimeFailure(f"container {container} cannot be removed")
-
-
-async def remove_everything(url: str, node: str = "") -> dict[str, int]:
-    """For `minik reset`: delete every container that minik made (for node `node`, or for any), and the pause image unless it is
-    used by what is left. How many of each there were: {"containers": …, "images": …}. Raises RuntimeFailure."""
-    engine, clock = Engine(url), SystemClock()
-    limit = asyncio.Semaphore(4)
-
-    async def rows(path: str, label: str) -> list[dict[str, Any]]:
-        filters = orjson.dumps({"label": [label]}).decode()
-        found: list[dict[str, Any]] = await engine.ask("GET", path, params={"all": "1", "filters": filters})
-        return found
-
-    async def remove(container: str) -> None:
-        async with limit:
-            await _remove(engine, container, clock)
-
-    try:
-        containers = await rows("containers/json", f"{api.NODE_LABEL}={node}" if node else api.NODE_LABEL)
-        await asyncio.gather(*(remove(row["Id"]) for row in containers))
-        images = 0
-        for row in await rows("images/json", pauseimage.LABEL):
-            try:
-                await engine.ask("DELETE", f"images/{_quoted(row['Id'])}")
-                images += 1
-            except EngineError as error:
-                if error.status not in (404, 409):  # gone, or used by another node's sandboxes
-                    raise
-        return {"containers": len(containers), "images": images}
-    except EngineError as error:
-        raise error.meaning() from error
-    finally:
-        await engine.close()

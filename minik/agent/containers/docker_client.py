@@ -2,7 +2,7 @@
 
 Over aiodocker, around what was found in it: responses are closed in every case (`_query` leaves them open), the connector has no
 limit on connections (every follower of a log holds one), every request has a time limit, and nothing uses `docker.events`. Made on
-first use, because it needs a running loop. Used by `docker.py` and `docker_streams.py`.
+first use, because it needs a running loop. Used by the other `docker*.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiodocker
 import aiohttp
@@ -78,6 +79,11 @@ def _tls(directory: Path) -> ssl.SSLContext:
     except OSError as error:
         raise RuntimeUnavailable(f"cannot read the engine's certificates in {directory}: {error}") from error
     return context
+
+
+def quoted(name: str) -> str:
+    """A name or reference as part of a path."""
+    return quote(name, safe="/:@")
 
 
 class Engine:
