@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 from minik.clock import Clock, SystemClock
@@ -33,3 +34,15 @@ async def open_store(
     return await SqliteStore.open(
         data_dir / FILE_NAME, clock=clock or SystemClock(), retention=retention, synchronous=synchronous
     )
+
+
+def is_in_use(data_dir: Path) -> bool:
+    """Whether a server holds the store of `data_dir` open now."""
+    try:
+        with (data_dir / "lock").open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
