@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -24,7 +24,7 @@ def matches_term(term: Mapping[str, Any], labels: Mapping[str, str], name: str) 
 
 def _holds(requirement: Mapping[str, Any], value: str | None) -> bool:
     operator = requirement["operator"]
-    values = requirement.get("values") or ()
+    values: Sequence[str] = requirement.get("values") or ()
     if operator == "In":
         return value is not None and value in values
     if operator == "NotIn":

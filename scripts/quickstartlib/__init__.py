@@ -1,0 +1,1 @@
+"""The part of scripts/quickstart that runs once minik is installed."""
