@@ -146,7 +146,8 @@ def show_example(cluster: Cluster, namespace: str) -> str:
     say()
     say(f"$ kubectl get pods\n{cluster.table(f'/api/v1/namespaces/{namespace}/pods')}\n")
     say(f"$ kubectl get services\n{cluster.table(f'/api/v1/namespaces/{namespace}/services')}\n")
-    page = wait_for(lambda: _fetch(f"http://{address}/"), f"no page at http://{address}/", seconds=60)
+    with step(f"Fetching the page through the Service, http://{address}/"):
+        page = wait_for(lambda: _fetch(f"http://{address}/"), f"no page at http://{address}/", seconds=60)
     wanted = cluster.need("GET", f"/api/v1/namespaces/{namespace}/configmaps/page")["data"]["index.html"]
     if page != wanted:
         raise Failed(f"http://{address}/ gives another page than the ConfigMap has:\n{page}")

@@ -239,7 +239,11 @@ def fetch(name: str) -> Path:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["fetch"] or len(sys.argv) < 3:
-        raise SystemExit("usage: python -m tests.support.kubectl fetch v34 [v31 …]")
-    for wanted in sys.argv[2:]:
-        print(fetch(wanted) / "kubectl")
+    match sys.argv[1:]:
+        case ["fetch", *names] if names:
+            for wanted in names:
+                print(fetch(wanted) / "kubectl")
+        case ["has-older"]:
+            sys.exit(not any(binary.version <= (1, 32) for binary in binaries()))
+        case _:
+            raise SystemExit("usage: python -m tests.support.kubectl fetch v34 [v31 …] | has-older")
