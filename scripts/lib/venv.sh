@@ -3,10 +3,33 @@
 
 have_apt_root() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
+# with_progress WHAT COMMAND…: runs it quietly, with a dot for every second; shows its output only if it fails.
+with_progress() {
+    local what=$1 output status=0
+    shift
+    output=$(mktemp)
+    printf '* %s …' "$what" >&2
+    "$@" >"$output" 2>&1 &
+    local child=$!
+    while kill -0 "$child" 2>/dev/null; do
+        sleep 1
+        printf . >&2
+    done
+    wait "$child" || status=$?
+    if [ "$status" = 0 ]; then
+        echo " done" >&2
+    else
+        echo " failed" >&2
+        cat "$output" >&2
+    fi
+    rm -f "$output"
+    return "$status"
+}
+
 apt_install() {
-    echo "installing with apt: $*" >&2
-    apt-get update -qq >/dev/null || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    apt-get update -qq >/dev/null 2>&1 || true
+    DEBIAN_FRONTEND=noninteractive with_progress "installing with apt: $*" \
+        apt-get install -y -qq --no-install-recommends "$@"
 }
 
 find_python() {
@@ -40,12 +63,11 @@ use_venv() {
     wanted=$(cat pyproject.toml scripts/requirements.lock | cksum)
     stamp=".venv/.minik-${extras//,/-}"
     if [ ! -x .venv/bin/python ]; then
-        echo "making a virtual environment in .venv" >&2
-        "$python" -m venv .venv
+        with_progress "making a virtual environment in .venv" "$python" -m venv .venv
     fi
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
-        echo "installing minik${extras:+ with its extras $extras} into .venv" >&2
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        with_progress "installing minik${extras:+ with its extras $extras} into .venv" \
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check \
             --constraint scripts/requirements.lock --editable ".${extras:+[$extras]}"
         echo "$wanted" >"$stamp"
     fi
