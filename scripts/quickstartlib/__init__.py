@@ -1,1 +1,0 @@
-"""The part of scripts/quickstart that runs once minik is installed."""
