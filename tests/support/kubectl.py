@@ -6,18 +6,24 @@ fills: a package of the Python index carries kubectl (and Helm) as a static bina
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import io
 import json
 import os
 import platform
+import pty
 import queue
 import re
+import select
 import shutil
+import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
+import termios
 import threading
 import time
 import zipfile
@@ -148,6 +154,10 @@ class Kubectl:
         """Start it and read its output line by line; a context manager that ends it."""
         return Stream(self.command(*words), env=self.env)
 
+    def terminal(self, *words: str) -> Terminal:
+        """Start it on a terminal; a context manager that ends it."""
+        return Terminal(self.command(*words), env=self.env)
+
     def eventually(self, want: Any, *words: str, timeout: float = TIMEOUT) -> None:
         """Ask until `kubectl words…` prints `want` (a string, or a test of the output). Raises AssertionError."""
         deadline = time.monotonic() + timeout
@@ -158,6 +168,53 @@ class Kubectl:
             if time.monotonic() > deadline:
                 raise AssertionError(f"kubectl {' '.join(words)}: wanted {want!r}, got\n{done.stdout}\n{done.stderr}")
             time.sleep(0.1)
+
+
+class Terminal:
+    """A command on a terminal of its own, as a person has it who types."""
+
+    def __init__(self, command: list[str], *, env: Mapping[str, str]) -> None:
+        self._main, other = pty.openpty()
+        self.process = subprocess.Popen(
+            command, stdin=other, stdout=other, stderr=other, env={**env, "TERM": "xterm"}, start_new_session=True
+        )
+        os.close(other)
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._main, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """As when a person drags the window's corner."""
+        fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)
+
+    def expect(self, pattern: str, *, timeout: float = TIMEOUT) -> re.Match[str]:
+        """Read on until the output since the last match matches. Raises AssertionError at its end, or when it takes too long."""
+        deadline = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.seen)):
+            ready, _, _ = select.select([self._main], [], [], max(0.0, deadline - time.monotonic()))
+            try:
+                more = os.read(self._main, 4096) if ready else b""
+            except OSError:  # the other end is closed
+                more = b""
+            if not more:
+                raise AssertionError(f"nothing like {pattern!r}; seen since the last match:\n{self.seen}")
+            self.seen += more.decode(errors="replace")
+        self.seen = self.seen[match.end() :]
+        return match
+
+    def wait(self, *, timeout: float = TIMEOUT) -> int:
+        """Its exit status."""
+        return self.process.wait(timeout)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._main)
 
 
 class Stream:

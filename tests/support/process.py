@@ -5,6 +5,7 @@ started again, and always cleaned up. When a test fails, what they logged is par
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +44,40 @@ def until(condition: Callable[[], Any], what: str, *, timeout: float = TIMEOUT, 
         time.sleep(every)
 
 
+def dial(host: str, port: int, *, netns: str = "", timeout: float = TIMEOUT) -> socket.socket:
+    """A TCP connection made inside the network namespace at this path (a socket keeps the namespace it was made in). Raises OSError."""
+    if not netns:
+        return socket.create_connection((host, port), timeout)
+    made: list[socket.socket | OSError] = []
+
+    def make() -> None:  # in a thread of its own, which alone enters the namespace
+        try:
+            with open(netns) as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0x40000000):
+                    raise OSError(ctypes.get_errno(), f"setns {netns}")
+            made.append(socket.create_connection((host, port), timeout))
+        except OSError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
+
+
+def fetch(host: str, port: int, path: str = "/", *, netns: str = "", timeout: float = 5.0) -> str:
+    """What a web server answers. Raises OSError if it does not."""
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
+        connection.sock = dial(host, port, netns=netns, timeout=timeout)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+
+
 def run_minik(*words: str, prefix: Sequence[str] = (), timeout: float = TIMEOUT) -> str:
     """A short minik command; its standard output. Raises AssertionError with what it said if it fails."""
     done = subprocess.run(
@@ -49,6 +85,11 @@ def run_minik(*words: str, prefix: Sequence[str] = (), timeout: float = TIMEOUT)
     )
     assert done.returncode == 0, f"minik {' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def inside(netns: str) -> tuple[str, ...]:
+    """What a command runs under to be in the network namespace at this path; nothing for ""."""
+    return ("nsenter", f"--net={netns}") if netns else ()
 
 
 class Process:
@@ -113,15 +154,14 @@ class Answer:
 
 
 class Server(Process):
-    """`minik server`. `options`: further words of its command line."""
+    """`minik server`. `options`: further words of its command line; `netns`: path of the network namespace it runs in."""
 
-    def __init__(
-        self, root: Path, *options: str, port: int = 0, address: str = "127.0.0.1", prefix: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, root: Path, *options: str, port: int = 0, address: str = "127.0.0.1", netns: str = "") -> None:
         self.data_dir = root / "server"
         self.port = port or free_port()
         self.address = address
-        self.prefix = tuple(prefix)
+        self.netns = netns
+        prefix = inside(netns)
         words = ["server", "--data-dir", str(self.data_dir), "--bind", f"{address}:{self.port}", *options]
         super().__init__(words, log=root / "server.log", prefix=prefix)
 
@@ -174,8 +214,11 @@ class Server(Process):
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} if data is not None else {}
         host = self.address if self.address != "0.0.0.0" else "127.0.0.1"
-        connection = http.client.HTTPSConnection(host, self.port, context=self.context(admin=admin), timeout=timeout)
+        context = self.context(admin=admin)
+        connection = http.client.HTTPSConnection(host, self.port, context=context, timeout=timeout)
         try:
+            plain = dial(host, self.port, netns=self.netns, timeout=timeout)
+            connection.sock = context.wrap_socket(plain, server_hostname=host)
             connection.request(method, path, body=data, headers=sent | dict(headers or {}))
             response = connection.getresponse()
             return Answer(response.status, dict(response.getheaders()), response.read())
@@ -183,12 +226,10 @@ class Server(Process):
             connection.close()
 
 
-def agent(
-    root: Path, name: str, *, server: str, token: str, options: Sequence[str] = (), prefix: Sequence[str] = ()
-) -> Process:
+def agent(root: Path, name: str, *, server: str, token: str, options: Sequence[str] = (), netns: str = "") -> Process:
     """`minik agent --join`, not started yet; its data directory is `root/name`."""
     words = ["agent", "--join", server, "--token", token, "--name", name, "--data-dir", str(root / name), *options]
-    return Process(words, log=root / f"{name}.log", prefix=prefix)
+    return Process(words, log=root / f"{name}.log", prefix=inside(netns))
 
 
 @contextlib.contextmanager

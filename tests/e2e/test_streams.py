@@ -1,0 +1,122 @@
+"""logs -f, exec -it, attach, cp, port-forward by stock kubectl, to real containers (issue 2, point 2)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import OneNode, pod
+from tests.support.kubectl import Kubectl
+from tests.support.process import fetch, until
+
+pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.kubectl]
+
+
+def run_pod(kubectl: Kubectl, *command: str, **spec: object) -> None:
+    kubectl.apply(pod("p", *command, **spec))
+    kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
+
+
+def test_logs(each_kubectl: Kubectl) -> None:
+    run_pod(each_kubectl, "echo first; echo error >&2; until [ -e /tmp/go ]; do sleep 0.1; done; echo later; sleep 1d")
+    with each_kubectl.popen("logs", "-f", "p") as follow:
+        for _ in range(2):  # in either order: they are two streams
+            follow.expect("^(first|error)$")
+        each_kubectl("exec", "p", "--", "touch", "/tmp/go")
+        follow.expect("^later$")
+    assert each_kubectl("logs", "p", "--tail=1") == "later\n"
+    dated = each_kubectl("logs", "p", "--timestamps").splitlines()
+    assert [re.sub(r"^20\S+Z ", "", line) for line in dated] in (
+        ["first", "error", "later"],
+        ["error", "first", "later"],
+    )
+    assert each_kubectl("logs", "p", "--since=1h").splitlines()[-1] == "later"
+    assert each_kubectl("logs", "p", "--limit-bytes=5") in ("first", "error")
+
+
+def test_logs_previous(each_kubectl: Kubectl) -> None:
+    run_pod(each_kubectl, "echo run $(hostname) && sleep 1d & trap 'exit 3' TERM; wait")
+    each_kubectl.run("exec", "p", "--", "kill", "-TERM", "1")  # it may die with the container
+    each_kubectl.eventually("1", "get", "pod", "p", "-o", "jsonpath={.status.containerStatuses[0].restartCount}")
+    each_kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
+    assert each_kubectl("logs", "p", "--previous") == "run p\n"
+    state = each_kubectl.get("pod", "p")["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert (state["exitCode"], state["reason"]) == (3, "Error")
+
+
+def test_exec(each_kubectl: Kubectl) -> None:
+    run_pod(each_kubectl, "sleep 1d")
+    assert each_kubectl("exec", "p", "--", "sh", "-c", "echo out; hostname") == "out\np\n"
+    assert each_kubectl("exec", "-i", "p", "--", "cat", stdin="through\n" * 5000) == "through\n" * 5000
+    failed = each_kubectl.run("exec", "p", "--", "sh", "-c", "echo oops >&2; exit 7")
+    assert (failed.returncode, failed.stdout) == (7, "")
+    assert "oops" in failed.stderr
+    assert each_kubectl.run("exec", "p", "--", "no-such-program").returncode != 0
+    assert "container nothing is not valid" in each_kubectl.fails("exec", "p", "-c", "nothing", "--", "true")
+
+
+def test_exec_on_a_terminal(each_kubectl: Kubectl) -> None:
+    run_pod(each_kubectl, "sleep 1d")
+    with each_kubectl.terminal("exec", "-it", "p", "--", "sh") as terminal:
+        terminal.expect("# ")
+        terminal.type("echo $((6 * 7)); tty\r")
+        terminal.expect("42")
+        terminal.expect("/dev/pts/")
+        terminal.resize(33, 111)
+        terminal.type("until [ \"$(stty size)\" = '33 111' ]; do sleep 0.1; done; echo re''sized\r")
+        terminal.expect("resized")
+        terminal.type("exit 5\r")
+        assert terminal.wait() == 5
+
+
+def test_attach(each_kubectl: Kubectl) -> None:
+    run_pod(each_kubectl, "while read line; do echo got $line; done", stdin=True)
+    with each_kubectl.popen("attach", "-i", "p") as attached:
+
+        def answered() -> bool:  # what is written before the connection stands is lost, as with kubelet
+            attached.write("hello\n")
+            try:
+                attached.expect("^got hello$", timeout=1)
+            except AssertionError:
+                return False
+            return True
+
+        until(answered, "an answer")
+    assert each_kubectl.get("pod", "p")["status"]["phase"] == "Running"
+
+
+def test_run_attached(each_kubectl: Kubectl) -> None:
+    image = pod("x")["spec"]["containers"][0]["image"]  # type: ignore[index]  # a plain dict
+    out = each_kubectl("run", "once", "--rm", "-i", "--restart=Never", f"--image={image}", "--", "sh", "-c",
+                       "read word; echo said $word", stdin="hello\n")  # fmt: skip
+    assert "said hello" in out
+
+
+def test_copy(each_kubectl: Kubectl, tmp_path: Path) -> None:
+    run_pod(each_kubectl, "sleep 1d")
+    source = tmp_path / "folder"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "data").write_bytes(bytes(range(256)) * 4096)
+    each_kubectl("cp", str(source), "p:/tmp/folder")
+    assert each_kubectl("exec", "p", "--", "wc", "-c", "/tmp/folder/deep/data").split()[0] == str(256 * 4096)
+    each_kubectl("cp", "p:/tmp/folder/deep/data", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == (source / "deep" / "data").read_bytes()
+
+
+def test_port_forward(each_kubectl: Kubectl, one: OneNode) -> None:
+    serve = "mkdir /tmp/w; echo page > /tmp/w/index.html; exec httpd -f -p 127.0.0.1:8080 -h /tmp/w"
+    run_pod(each_kubectl, serve)
+    with each_kubectl.popen("port-forward", "pod/p", ":8080") as forward:
+        port = int(forward.expect(r"Forwarding from 127.0.0.1:(\d+) ->")[1])
+        until(lambda: try_fetch(port, one) == "page\n", "the page")
+        for _ in range(20):
+            assert fetch("127.0.0.1", port, netns=one.host.netns) == "page\n"
+
+
+def try_fetch(port: int, one: OneNode) -> str:
+    try:
+        return fetch("127.0.0.1", port, netns=one.host.netns)
+    except OSError:
+        return ""
