@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ def test_rollout_survives_kills(tmp_path: Path) -> None:
         kubectl = Kubectl(kubectls.any_binary().path, server.kubeconfig, home=tmp_path)
         kubectl("create", "deployment", "web", "--image=registry.test/web:1", f"--replicas={REPLICAS}")
         kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+        slowly = {"minReadySeconds": 1, "strategy": {"rollingUpdate": {"maxSurge": 20, "maxUnavailable": 0}}}
+        kubectl("patch", "deployment", "web", "-p", json.dumps({"spec": slowly}))
         acknowledged = kubectl("set", "image", "deployment/web", "web=registry.test/web:2")
         assert "image updated" in acknowledged
 

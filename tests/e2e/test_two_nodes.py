@@ -1,4 +1,5 @@
-"""Two nodes on one machine, each a network namespace with a Docker engine of its own, and the control plane in a third (issue 2, point 3)."""
+"""Two nodes on one machine (issue 2, point 3): each a network namespace with a Docker engine of its own, the control plane in a
+third."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import pod, skip_without_engines, web
+from tests.e2e.conftest import get, pod, skip_without_engines, web
 from tests.support import kubectl as kubectls
 from tests.support.docker import run
 from tests.support.images import busybox_archive
@@ -97,27 +98,15 @@ def test_spread_reach_cut_and_heal(cluster: Cluster) -> None:
     addresses = {p["metadata"]["name"]: p["status"]["podIP"] for p in cluster.pods()}
     for name in NODES:
         for pod_name, address in addresses.items():
-            command = ("exec", f"client-{name}", "--", "wget", "-q", "-T", "5", "-O", "-", f"http://{address}:8080/")
-            assert kubectl(*command).strip() == pod_name
-        kubectl.eventually(
-            lambda out: out.strip() in addresses,
-            "exec",
-            f"client-{name}",
-            "--",
-            "wget",
-            "-q",
-            "-T",
-            "5",
-            "-O",
-            "-",
-            "http://web/",
-        )
+            assert kubectl("exec", f"client-{name}", "--", *get(address, 8080)).splitlines()[-1] == pod_name
+        ask = ("exec", f"client-{name}", "--", *get("web", 80))
+        kubectl.eventually(lambda out: out.splitlines()[-1:] in [[n] for n in addresses], *ask)
     service = kubectl.get("service", "web")["spec"]
+    port = service["ports"][0]["nodePort"]
     for number in (1, 2):
         until(
             lambda n=number: answers(service["clusterIP"], 80, rig[n].netns) in addresses, "the Service, from the host"
         )
-        port = service["ports"][0]["nodePort"]
         until(lambda n=number: answers(rig[n].ip, port, rig[3 - n].netns) in addresses, "the node port, from the other")
     assert kubectl("logs", "-l", "app=web", "--tail=1", "--prefix") is not None
     assert kubectl("exec", "client-n2", "--", "hostname") == "client-n2\n"
@@ -167,13 +156,8 @@ def test_agent_restart_leaves_containers(cluster: Cluster) -> None:
         process.start()  # with the identity it has; the token is not asked for again
     for name in NODES:
         kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
-        kubectl.eventually(
-            lambda out: out.startswith("web-"),
-            "exec",
-            next(p["metadata"]["name"] for p in cluster.pods() if p["spec"]["nodeName"] == name),
-            "--",
-            "hostname",
-        )
+        inside_one = next(p["metadata"]["name"] for p in cluster.pods() if p["spec"]["nodeName"] == name)
+        kubectl.eventually(inside_one, "exec", inside_one, "--", "hostname")
     assert [set(run("docker", "--host", cluster.rig[n].url, "ps", "-q").split()) for n in (1, 2)] == before
     assert all(s["restartCount"] == 0 for p in cluster.pods() for s in p["status"]["containerStatuses"])
 

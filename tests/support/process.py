@@ -52,7 +52,7 @@ def dial(host: str, port: int, *, netns: str = "", timeout: float = TIMEOUT) -> 
 
     def make() -> None:  # in a thread of its own, which alone enters the namespace
         try:
-            with open(netns) as namespace:
+            with Path(netns).open() as namespace:
                 if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0x40000000):
                     raise OSError(ctypes.get_errno(), f"setns {netns}")
             made.append(socket.create_connection((host, port), timeout))
