@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from minik.agent.agent import Agent
 from minik.agent.containers.base import ContainerRuntime, EngineInfo
@@ -25,6 +26,7 @@ from minik.clock import Clock, Entropy
 from minik.config import CLUSTER_CIDR, DNS_SERVICE_IP, SERVICE_CIDR, AgentConfig
 
 if TYPE_CHECKING:
+    from minik.agent.network.nft import Nft
     from minik.agent.services import NodeServices
 
 log = logging.getLogger("minik.agent")
@@ -84,14 +86,49 @@ def build_node(
     entropy: Entropy,
 ) -> Node:
     """The node that `config` describes, as a client over `transport`."""
-    if config.containers == "fake":
-        return _fake_node(config, transport, registry, node_ip=node_ip, clock=clock, entropy=entropy)
-    return _docker_node(config, transport, registry, node_ip=node_ip, clock=clock, entropy=entropy)
+    client = Client(transport, registry)
+    informers = Informers(transport, registry, clock=clock, entropy=entropy)
+    recorder = Recorder(client, component="kubelet", host=config.name, clock=clock, entropy=entropy)
+    host = _fake_host(clock, entropy) if config.containers == "fake" else _docker_host(config, informers, clock)
+    images = ImagePuller(host.runtime, client, clock=clock)
+    agent = Agent(
+        name=config.name,
+        node_ip=node_ip,
+        client=client,
+        informers=informers,
+        runtime=host.runtime,
+        network=host.network,
+        images=images,
+        clock=clock,
+        entropy=entropy,
+        data_dir=config.data_dir,
+        recorder=recorder,
+        **host.parts,
+    )
+    services = None
+    if host.is_real:
+        from minik.agent.services import NodeServices
+
+        services = NodeServices(
+            agent, informers, host.nft, node_name=config.name, node_ip=node_ip, clock=clock, entropy=entropy
+        )
+    streams = StreamServer(host.runtime, host.network, agent)
+    closing = (images, recorder, informers, host.network, host.runtime)
+    return Node(agent, streams, services=services, closing=closing)
 
 
-def _fake_node(
-    config: AgentConfig, transport: Transport, registry: Registry, *, node_ip: str, clock: Clock, entropy: Entropy
-) -> Node:
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What a node stands on. `parts`: what the agent has to be told besides."""
+
+    runtime: ContainerRuntime
+    network: PodNetwork
+    is_real: bool
+    parts: dict[str, Any]
+    nft: Nft | None = None
+
+
+def _fake_host(clock: Clock, entropy: Entropy) -> _Host:
     """Simulated containers, and addresses that lead nowhere."""
     from minik.agent.containers.fake import FakeRuntime
     from minik.agent.hooks import no_hook
@@ -99,62 +136,19 @@ def _fake_node(
     from minik.agent.probes import always_well
     from minik.agent.volumes.base import NoVolumes
 
-    client = Client(transport, registry)
-    informers = Informers(transport, registry, clock=clock, entropy=entropy)
-    recorder = Recorder(client, component="kubelet", host=config.name, clock=clock, entropy=entropy)
-    runtime, network = FakeRuntime(clock=clock, entropy=entropy, info=SIMULATED), FakeNetwork()
-    images = ImagePuller(runtime, client, clock=clock)
-    agent = Agent(
-        name=config.name,
-        node_ip=node_ip,
-        client=client,
-        informers=informers,
-        runtime=runtime,
-        network=network,
-        images=images,
-        clock=clock,
-        entropy=entropy,
-        data_dir=config.data_dir,
-        recorder=recorder,
-        volumes=NoVolumes(),
-        probe=always_well,
-        hook=no_hook,
-    )
-    closing = (images, recorder, informers, network, runtime)
-    return Node(agent, StreamServer(runtime, network, agent), services=None, closing=closing)
+    runtime = FakeRuntime(clock=clock, entropy=entropy, info=SIMULATED)
+    parts = {"volumes": NoVolumes(), "probe": always_well, "hook": no_hook}
+    return _Host(runtime, FakeNetwork(), is_real=False, parts=parts)
 
 
-def _docker_node(
-    config: AgentConfig, transport: Transport, registry: Registry, *, node_ip: str, clock: Clock, entropy: Entropy
-) -> Node:
+def _docker_host(config: AgentConfig, informers: Informers, clock: Clock) -> _Host:
     """Real containers on the host's Docker, in a real network."""
     from minik.agent.containers.docker import DockerRuntime
     from minik.agent.network.nft import open_nft
     from minik.agent.network.routed import RoutedNetwork
-    from minik.agent.services import NodeServices
 
-    client = Client(transport, registry)
-    informers = Informers(transport, registry, clock=clock, entropy=entropy)
-    recorder = Recorder(client, component="kubelet", host=config.name, clock=clock, entropy=entropy)
     runtime = DockerRuntime(config.name, url=config.docker, clock=clock)
     nft = open_nft()
     network = RoutedNetwork(cluster_cidr=CLUSTER_CIDR, service_cidr=SERVICE_CIDR, dns_address=DNS_SERVICE_IP, nft=nft)
-    images = ImagePuller(runtime, client, clock=clock)
     services = informers.of("services")
-    agent = Agent(
-        name=config.name,
-        node_ip=node_ip,
-        client=client,
-        informers=informers,
-        runtime=runtime,
-        network=network,
-        images=images,
-        clock=clock,
-        entropy=entropy,
-        data_dir=config.data_dir,
-        recorder=recorder,
-        services=lambda: services.lister,
-    )
-    parts = NodeServices(agent, informers, nft, node_name=config.name, node_ip=node_ip, clock=clock, entropy=entropy)
-    closing = (images, recorder, informers, network, runtime)
-    return Node(agent, StreamServer(runtime, network, agent), services=parts, closing=closing)
+    return _Host(runtime, network, is_real=True, parts={"services": lambda: services.lister}, nft=nft)

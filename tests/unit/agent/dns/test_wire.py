@@ -37,7 +37,14 @@ def _text(name: object) -> str:
 
 RECORDS = st.one_of(
     st.builds(Record, NAME, st.just(wire.A), st.integers(0, 1 << 30), st.ip_addresses(v=4).map(str)),
-    st.builds(Record, NAME, st.just(wire.AAAA), st.integers(0, 1 << 30), st.ip_addresses(v=6).map(str)),
+    st.builds(
+        Record,
+        NAME,
+        st.just(wire.AAAA),
+        st.integers(0, 1 << 30),
+        # IPv4-mapped ones have two spellings, and the libraries do not agree on one
+        st.ip_addresses(v=6).filter(lambda address: address.ipv4_mapped is None).map(str),
+    ),
     st.builds(Record, NAME, st.sampled_from([wire.CNAME, wire.PTR]), st.just(5), NAME),
     st.builds(Record, NAME, st.just(wire.SRV), st.just(5), NAME.map(lambda name: f"0 100 443 {name}")),
     st.builds(Record, NAME, st.just(wire.SOA), st.just(5), NAME.map(lambda name: f"ns.{name} admin.{name} 1 2 3 4 5")),
