@@ -27,11 +27,11 @@ def test_rollout_survives_kills(tmp_path: Path) -> None:
         assert "image updated" in acknowledged
 
         def updated() -> int:
-            return int(
-                server.request("GET", "/apis/apps/v1/namespaces/default/deployments/web")
-                .obj["status"]
-                .get("updatedReplicas", 0)
-            )
+            """How many pods of the present template there are; 0 until the status speaks of it."""
+            found = server.request("GET", "/apis/apps/v1/namespaces/default/deployments/web").obj
+            if found["status"].get("observedGeneration") != found["metadata"]["generation"]:
+                return 0
+            return int(found["status"].get("updatedReplicas", 0))
 
         for share in (0.2, 0.5):
             until(lambda share=share: updated() > REPLICAS * share, f"{share:.0%} of the pods are new")
