@@ -25,6 +25,12 @@ from minik.server.openapi_paths import paths
 from minik.server.openapi_schemas import Version, schemas
 from minik.server.request import Request, Response
 
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_V2_PROTOBUF_ANSWER = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""What kubectl asks of `/openapi/v2`, and the type of the answer (Go takes no "@" there). It asks for one use: to check objects
+itself when it knows no such kind. The answer has no definitions (gnostic `openapi_v2.Document`, fields 1 and 2 only), so kubectl
+checks nothing and goes on to say what is really wrong."""
+
 _SECURITY = {"BearerToken": {"in": "header", "name": "authorization", "type": "apiKey"}}
 
 
@@ -77,6 +83,8 @@ class OpenAPI:
         path = request.path.rstrip("/").removeprefix("/openapi/")
         if path == "v3":
             return _answer(self.root(), {})
+        if path == "v2" and _V2_PROTOBUF in request.headers.get("Accept", ""):
+            return Response(headers={"Vary": "Accept"}, raw=_v2_protobuf(), content_type=_V2_PROTOBUF_ANSWER)
         if path == "v2":
             etag = '"' + "".join(self.hashes().values())[:64] + '"'
             return _not_modified(etag) if _has(request, etag) else _answer(self.v2(), {"ETag": etag})
@@ -92,6 +100,15 @@ class OpenAPI:
         if _has(request, headers["ETag"]):
             return _not_modified(headers["ETag"])
         return _answer(self.document(name) or b"", headers)
+
+
+def _v2_protobuf() -> bytes:
+    """`swagger`, and `info` with `title` and `version`."""
+
+    def text(number: int, value: bytes) -> bytes:
+        return bytes((number << 3 | 2, len(value))) + value
+
+    return text(1, b"2.0") + text(2, text(1, b"Kubernetes") + text(2, f"v{KUBERNETES_VERSION}".encode()))
 
 
 def _has(request: Request, etag: str) -> bool:

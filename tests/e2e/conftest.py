@@ -3,6 +3,7 @@ all tests that do not break it; and kubectl on that host."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from minik.agent.volumes import mounting
 from tests.support import kubectl as kubectls
 from tests.support import netlab
 from tests.support.docker import why_no_daemon
@@ -46,6 +48,16 @@ def skip_without_engines() -> None:
         pytest.skip(reason)
 
 
+@contextlib.contextmanager
+def unmounted_after(directory: Path) -> Iterator[Path]:
+    """`directory`, below which pods may mount volumes; what they leave mounted there when their host is gone is unmounted."""
+    try:
+        yield directory
+    finally:
+        for point in mounting.mounts_below(directory):
+            mounting.unmount(point)
+
+
 def one_node(host: Host, root: Path) -> OneNode:
     """Not started yet."""
     options = ("--docker", host.url, "--node-name", "one")
@@ -55,8 +67,8 @@ def one_node(host: Host, root: Path) -> OneNode:
 @pytest.fixture(scope="session")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
     skip_without_engines()
-    with Rig(1, images=[busybox_archive()]) as rig:
-        node = one_node(rig[1], tmp_path_factory.mktemp("one"))
+    with unmounted_after(tmp_path_factory.mktemp("one")) as root, Rig(1, images=[busybox_archive()]) as rig:
+        node = one_node(rig[1], root)
         with started(node.server):
             yield node
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import OneNode, one_node, pod, skip_without_engines, web
+from tests.e2e.conftest import OneNode, one_node, pod, skip_without_engines, unmounted_after, web
 from tests.support.docker import run
 from tests.support.images import busybox_archive
 from tests.support.kubectl import Kubectl
@@ -87,7 +87,7 @@ def test_delete_leaves_nothing(kubectl: Kubectl, one: OneNode, namespace: str) -
 def own(tmp_path: Path) -> Iterator[OneNode]:
     """A host with minik that a test may break."""
     skip_without_engines()
-    with Rig(1, images=[busybox_archive()]) as rig:
+    with unmounted_after(tmp_path), Rig(1, images=[busybox_archive()]) as rig:
         node = one_node(rig[1], tmp_path)
         with started(node.server):
             yield node

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import get, pod, skip_without_engines, web
+from tests.e2e.conftest import get, pod, skip_without_engines, unmounted_after, web
 from tests.support import kubectl as kubectls
 from tests.support.docker import run
 from tests.support.images import busybox_archive
@@ -46,7 +46,7 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     skip_without_engines()
-    with Rig(2, images=[busybox_archive()]) as rig:
+    with unmounted_after(tmp_path), Rig(2, images=[busybox_archive()]) as rig:
         netns = rig.switch_netns
         server = Server(tmp_path, "--no-agent", port=6443, address="0.0.0.0", netns=netns)
         with started(server):
