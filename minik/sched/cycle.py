@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from minik.sched.plugins import Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
@@ -35,8 +36,17 @@ class Decision:
     total: int = 0
     refusals: dict[str, Refusal] = field(default_factory=dict)
     """node → its refusal."""
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    """node → score plugin → weighted rate; only where several nodes were feasible."""
+    feasible: Sequence[NodeInfo] = ()
+    rates: dict[str, Sequence[float]] = field(default_factory=dict)
+    """score plugin → weighted rate of each of `feasible`; only where there were several."""
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """node → score plugin → weighted rate."""
+        return {
+            node.name: {name: column[index] for name, column in self.rates.items()}
+            for index, node in enumerate(self.feasible if self.rates else ())
+        }
 
     def summary(self) -> str:
         """Why the pod fits nowhere, in kube-scheduler's words."""
@@ -56,9 +66,8 @@ def wanted_feasible(nodes: int) -> int:
 
 def schedule(pod: PodInfo, cluster: Cluster, plugins: Plugins, rng: random.Random, *, start: int = 0) -> Decision:
     """Choose a node for `pod`. Looking begins at node number `start`, so that large clusters are used evenly."""
-    nodes = cluster.nodes
-    decision = Decision(total=len(nodes))
-    feasible = _feasible(pod, cluster, plugins, decision, start)
+    decision = Decision(total=len(cluster.nodes))
+    feasible = decision.feasible = _feasible(pod, cluster, plugins, decision, start)
     if not feasible:
         return decision
     if len(feasible) == 1:
@@ -74,9 +83,8 @@ def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decisi
     nodes = cluster.nodes
     wanted = wanted_feasible(len(nodes))
     found: list[NodeInfo] = []
-    for offset in range(len(nodes)):
-        node = nodes[(start + offset) % len(nodes)]
-        decision.considered += 1
+    start = start % len(nodes) if nodes else 0
+    for node in chain(islice(nodes, start, None), islice(nodes, start)):
         for name, check in checks:
             reason = check(node)
             if reason is not None:
@@ -86,6 +94,7 @@ def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decisi
             found.append(node)
             if len(found) >= wanted:
                 break
+    decision.considered = len(found) + len(decision.refusals)
     return found
 
 
@@ -97,16 +106,14 @@ def _best(
     decision: Decision,
     rng: random.Random,
 ) -> str:
-    prepared = [(s.name, s.weight, s.prepare(pod, cluster, feasible)) for s in plugins.scores]
-    rates = [(name, weight, rate) for name, weight, rate in prepared if rate is not None]
-    best: list[str] = []
-    best_total = -1.0
-    for node in feasible:
-        given = {name: weight * rate(node) for name, weight, rate in rates}
-        decision.scores[node.name] = given
-        total = sum(given.values())
-        if total > best_total:
-            best, best_total = [node.name], total
-        elif total == best_total:
-            best.append(node.name)
+    for score in plugins.scores:
+        rate = score.prepare(pod, cluster, feasible)
+        if rate is not None:
+            weight = score.weight
+            decision.rates[score.name] = [weight * given for given in rate(feasible)]
+    totals = [sum(given) for given in zip(*decision.rates.values(), strict=True)]
+    if not totals:
+        return rng.choice(feasible).name
+    highest = max(totals)
+    best = [node.name for node, total in zip(feasible, totals, strict=True) if total == highest]
     return best[0] if len(best) == 1 else rng.choice(best)

@@ -15,8 +15,8 @@ from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 Check: TypeAlias = Callable[[NodeInfo], str | None]
 """A node → why the pod cannot run there (as FailedScheduling says it), or None if it can."""
 
-Rate: TypeAlias = Callable[[NodeInfo], float]
-"""A node → how well it suits, 0 to 100."""
+Rate: TypeAlias = Callable[[Sequence[NodeInfo]], Sequence[float]]
+"""Nodes → how well each suits, 0 to 100. All at once: for hundreds of nodes a call for each would cost more than the rating."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from minik.api.meta import Key, ROObj
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
+MAX_RATES = 16
 
 
 class PodInfo:
@@ -41,7 +42,8 @@ class NodeInfo:
     """A node and the sum of what its pods ask for. `obj` is None while pods are known of a node that is not."""
 
     __slots__ = (
-        "allocatable", "labels", "name", "obj", "owners", "pods", "ports", "requested", "taints", "unschedulable", "zone",
+        "allocatable", "labels", "name", "obj", "owners", "pods", "ports", "rates", "requested", "taints", "unschedulable",
+        "zone",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -57,6 +59,8 @@ class NodeInfo:
         self.owners: dict[str, int] = {}
         """controller uid → how many of its pods are here."""
         self.ports: dict[tuple[str, str, int], int] = {}
+        self.rates: dict[tuple[str, int, int], float] = {}
+        """What scores computed from this node's resources, until those change."""
 
     def set(self, obj: ROObj) -> None:
         spec = obj.get("spec") or {}
@@ -66,6 +70,14 @@ class NodeInfo:
         self.unschedulable = bool(spec.get("unschedulable"))
         self.zone = self.labels.get(ZONE, "")
         self.allocatable = quantities((obj.get("status") or {}).get("allocatable") or {})
+        self.rates.clear()
+
+    def remember(self, what: tuple[str, int, int], rate: float) -> float:
+        """Keep a rate in `rates`, at most `MAX_RATES` of them; returns it."""
+        if len(self.rates) >= MAX_RATES:
+            self.rates.clear()
+        self.rates[what] = rate
+        return rate
 
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.uid] = pod
@@ -78,6 +90,7 @@ class NodeInfo:
 
     def _count(self, pod: PodInfo, sign: int) -> None:
         requested = self.requested
+        self.rates.clear()
         for resource, amount in pod.requests.items():
             requested[resource] = requested.get(resource, 0) + sign * amount
         if pod.owner:
@@ -104,6 +117,9 @@ class Cluster:
         self._where: dict[str, str] = {}
         self.zones: dict[str, int] = {}
         """zone → how many schedulable-known nodes it has."""
+        self.tainted = 0
+        self.cordoned = 0
+        """How many known nodes have taints, and are unschedulable: where none is, nobody need look at each."""
 
     def __len__(self) -> int:
         return len(self._order)
@@ -131,21 +147,24 @@ class Cluster:
         if node.obj is None:
             self._order.append(node)
         else:
-            self._count_zone(node.zone, -1)
+            self._count_node(node, -1)
         node.set(obj)
-        self._count_zone(node.zone, 1)
+        self._count_node(node, 1)
 
     def remove_node(self, name: str) -> None:
         node = self._nodes.get(name)
         if node is None or node.obj is None:
             return
         self._order.remove(node)
-        self._count_zone(node.zone, -1)
+        self._count_node(node, -1)
         node.obj = None
         if not node.pods:
             del self._nodes[name]
 
-    def _count_zone(self, zone: str, sign: int) -> None:
+    def _count_node(self, node: NodeInfo, sign: int) -> None:
+        self.tainted += sign * bool(node.taints)
+        self.cordoned += sign * node.unschedulable
+        zone = node.zone
         if zone:
             self.zones[zone] = self.zones.get(zone, 0) + sign
             if not self.zones[zone]:

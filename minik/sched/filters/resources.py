@@ -10,10 +10,9 @@ def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
     wanted = [(resource, amount) for resource, amount in pod.requests.items() if amount > 0]
 
     def check(node: NodeInfo) -> str | None:
-        allocatable = node.allocatable
-        if len(node.pods) + 1 > allocatable.get("pods", 0):
+        allocatable, requested = node.allocatable, node.requested
+        if len(node.pods) >= allocatable.get("pods", 0):
             return "Too many pods"
-        requested = node.requested
         for resource, amount in wanted:
             if requested.get(resource, 0) + amount > allocatable.get(resource, 0):
                 return f"Insufficient {resource}"

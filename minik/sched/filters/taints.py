@@ -7,7 +7,9 @@ from minik.sched.plugins import Check, Filter
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
+def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
+    if not cluster.tainted:
+        return None
     tolerated = pod.spec.get("tolerations") or ()
 
     def check(node: NodeInfo) -> str | None:

@@ -9,8 +9,8 @@ from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
-def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
-    if tolerations.tolerates(pod.spec.get("tolerations") or (), TAINT):
+def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
+    if not cluster.cordoned or tolerations.tolerates(pod.spec.get("tolerations") or (), TAINT):
         return None
     return _check
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minik.sched.plugins import Rate, Score
-from minik.sched.scores.least_allocated import asked
+from minik.sched.scores.least_allocated import asked, remembered
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
 def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> Rate | None:
     if not pod.requests:
         return None
-    cpu, memory = asked(pod)
+    wanted = asked(pod)
+    return lambda nodes: remembered(nodes, ("balanced", *wanted), lambda node: _rate(node, *wanted))
 
-    def rate(node: NodeInfo) -> float:
-        used_cpu = (node.requested.get("cpu", 0) + cpu) / (node.allocatable.get("cpu", 0) or 1)
-        used_memory = (node.requested.get("memory", 0) + memory) / (node.allocatable.get("memory", 0) or 1)
-        # the standard deviation of two fractions is half their distance
-        return 100 * (1 - abs(min(used_cpu, 1) - min(used_memory, 1)) / 2)
 
-    return rate
+def _rate(node: NodeInfo, cpu: int, memory: int) -> float:
+    used_cpu = (node.requested.get("cpu", 0) + cpu) / (node.allocatable.get("cpu", 0) or 1)
+    used_memory = (node.requested.get("memory", 0) + memory) / (node.allocatable.get("memory", 0) or 1)
+    # the standard deviation of two fractions is half their distance
+    return 100 * (1 - abs(min(used_cpu, 1) - min(used_memory, 1)) / 2)
 
 
 SCORE = Score("NodeResourcesBalancedAllocation", 1, prepare)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from minik.sched.plugins import Rate, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
@@ -16,17 +16,31 @@ def asked(pod: PodInfo) -> tuple[int, int]:
     return pod.requests.get("cpu") or MIN_CPU, pod.requests.get("memory") or MIN_MEMORY
 
 
+def remembered(
+    nodes: Sequence[NodeInfo], what: tuple[str, int, int], compute: Callable[[NodeInfo], float]
+) -> list[float]:
+    """A rate that depends on nothing but the node's resources and `what`: a node keeps it until its resources change, so that
+    of a thousand equal pods each has only the node of the one before computed anew."""
+    rates: list[float] = []
+    for node in nodes:
+        rate = node.rates.get(what)
+        if rate is None:
+            rate = node.remember(what, compute(node))
+        rates.append(rate)
+    return rates
+
+
 def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> Rate | None:
-    cpu, memory = asked(pod)
+    wanted = asked(pod)
+    return lambda nodes: remembered(nodes, ("least", *wanted), lambda node: _rate(node, *wanted))
 
-    def rate(node: NodeInfo) -> float:
-        total_cpu = node.allocatable.get("cpu", 0) or 1
-        total_memory = node.allocatable.get("memory", 0) or 1
-        free_cpu = 1 - (node.requested.get("cpu", 0) + cpu) / total_cpu
-        free_memory = 1 - (node.requested.get("memory", 0) + memory) / total_memory
-        return 50 * (max(free_cpu, 0) + max(free_memory, 0))
 
-    return rate
+def _rate(node: NodeInfo, cpu: int, memory: int) -> float:
+    total_cpu = node.allocatable.get("cpu", 0) or 1
+    total_memory = node.allocatable.get("memory", 0) or 1
+    free_cpu = 1 - (node.requested.get("cpu", 0) + cpu) / total_cpu
+    free_memory = 1 - (node.requested.get("memory", 0) + memory) / total_memory
+    return 50 * (max(free_cpu, 0) + max(free_memory, 0))
 
 
 SCORE = Score("NodeResourcesFit", 1, prepare)

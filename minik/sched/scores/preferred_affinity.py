@@ -24,7 +24,7 @@ def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> R
         )
         return float(100 * got / total)
 
-    return rate
+    return lambda nodes: [rate(node) for node in nodes]
 
 
 SCORE = Score("NodeAffinity", 2, prepare)

@@ -9,7 +9,9 @@ from minik.sched.plugins import Rate, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def prepare(pod: PodInfo, _cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rate | None:
+def prepare(pod: PodInfo, cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rate | None:
+    if not cluster.tainted:
+        return None
     tolerated = pod.spec.get("tolerations") or ()
 
     def disliked(node: NodeInfo) -> int:
@@ -22,7 +24,7 @@ def prepare(pod: PodInfo, _cluster: Cluster, feasible: Sequence[NodeInfo]) -> Ra
     most = max((disliked(node) for node in feasible if node.taints), default=0)
     if not most:
         return None
-    return lambda node: 100 * (most - disliked(node)) / most
+    return lambda nodes: [100 * (most - disliked(node)) / most for node in nodes]
 
 
 SCORE = Score("TaintToleration", 3, prepare)

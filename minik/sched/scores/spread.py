@@ -15,7 +15,8 @@ def prepare(pod: PodInfo, cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rat
     owner = pod.owner
     if not owner:
         return None
-    most = max(node.owners.get(owner, 0) for node in feasible)
+    counts = [node.owners.get(owner, 0) for node in feasible]
+    most = max(counts)
     zones: dict[str, int] = {}
     if cluster.zones:
         for node in cluster.nodes:
@@ -24,13 +25,11 @@ def prepare(pod: PodInfo, cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rat
     if not most and not most_in_zone:
         return None
 
-    def rate(node: NodeInfo) -> float:
-        on_node = (most - node.owners.get(owner, 0)) / most if most else 1.0
-        if not most_in_zone:
-            return 100 * on_node
-        return 50 * on_node + 50 * (most_in_zone - zones.get(node.zone, 0)) / most_in_zone
-
-    return rate
+    by_node = [(most - count) / most if most else 1.0 for count in counts]
+    if not most_in_zone:
+        return lambda _nodes: [100 * share for share in by_node]
+    by_zone = {zone: 50 * (most_in_zone - count) / most_in_zone for zone, count in zones.items()}
+    return lambda nodes: [50 * share + by_zone.get(node.zone, 50) for node, share in zip(nodes, by_node, strict=True)]
 
 
 SCORE = Score("PodTopologySpread", 2, prepare)
