@@ -235,6 +235,8 @@ class Agent:
         self.ready.set()
 
     def _measure(self) -> Health:
+        if self._objects is None:  # simulated: the host's shortages are not this node's
+            return Health(network=self._network_failure)
         memory, disk = _free_memory(), _free_disk(self._ctx.data_dir)
         return Health(network=self._network_failure, free_memory=memory, free_disk=disk)
 

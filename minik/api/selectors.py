@@ -80,7 +80,10 @@ class Selector:
         if self.nothing:
             return False
         labels = labels or {}
-        return all(requirement.matches(labels) for requirement in self.requirements)
+        for requirement in self.requirements:  # noqa: SIM110  # runs for each pod of each pass; a generator doubles it
+            if not requirement.matches(labels):
+                return False
+        return True
 
     @property
     def empty(self) -> bool:

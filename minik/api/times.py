@@ -18,12 +18,12 @@ _RFC3339 = re.compile(
 
 def format_time(moment: datetime) -> str:
     """`2026-01-01T00:00:00Z`. `moment` must be aware; fractions of a second are cut off."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def format_micro_time(moment: datetime) -> str:
     """`2026-01-01T00:00:00.000000Z`. `moment` must be aware."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 @lru_cache(maxsize=8192)

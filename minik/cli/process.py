@@ -14,6 +14,10 @@ import uvloop
 from minik.clock import Entropy, SystemClock
 from minik.config import AgentConfig, ServerConfig
 
+COLLECT = (50_000, 20, 1_000)
+"""The collector's thresholds. Nearly everything here ends by reference count; a full collection walks every object of the caches,
+a second or more with ten thousand pods, so it is left for when all else has run a thousand times."""
+
 
 class _Process(Protocol):
     async def start(self) -> None: ...
@@ -49,6 +53,7 @@ def run_agent(config: AgentConfig) -> None:
 
 def run(process: _Process, announce: Callable[[], Awaitable[None]]) -> None:
     """Start, announce, wait for a signal, close. What cannot start ends the program with a message and status 1."""
+    gc.set_threshold(*COLLECT)
     try:
         uvloop.run(_main(process, announce))
     except KeyboardInterrupt:
@@ -94,7 +99,7 @@ def settle_memory() -> None:
     """What is there after the start stays for good: keep the collector from walking it again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(*COLLECT)
 
 
 def _explain(error: Exception) -> str | None:

@@ -6,7 +6,7 @@ from minik.api.meta import Key
 from minik.api.selectors import from_label_selector
 from minik.client.controller import Context, Controller, Result, can, owned_by, selected_by
 from minik.controllers.common import claims
-from minik.controllers.common.reconcile_replicas import reconcile_replicas
+from minik.controllers.common.reconcile_replicas import matters_to_replicas, reconcile_replicas
 
 
 async def reconcile(ctx: Context, key: Key) -> Result:
@@ -19,7 +19,7 @@ CONTROLLER = Controller(
     "replicaset",
     primary="replicasets.apps",
     triggers=[
-        owned_by("pods"),
+        owned_by("pods", when=matters_to_replicas),
         selected_by("pods", lambda rs: from_label_selector(rs["spec"]["selector"]), orphans_only=True),
     ],
     reconcile=reconcile,

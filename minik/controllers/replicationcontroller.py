@@ -6,7 +6,7 @@ from minik.api.meta import Key, ROObj
 from minik.api.selectors import Selector, from_labels
 from minik.client.controller import Context, Controller, Result, can, owned_by, selected_by
 from minik.controllers.common import claims
-from minik.controllers.common.reconcile_replicas import reconcile_replicas
+from minik.controllers.common.reconcile_replicas import matters_to_replicas, reconcile_replicas
 
 
 def _selector(rc: ROObj) -> Selector:
@@ -20,7 +20,7 @@ async def reconcile(ctx: Context, key: Key) -> Result:
 CONTROLLER = Controller(
     "replicationcontroller",
     primary="replicationcontrollers",
-    triggers=[owned_by("pods"), selected_by("pods", _selector, orphans_only=True)],
+    triggers=[owned_by("pods", when=matters_to_replicas), selected_by("pods", _selector, orphans_only=True)],
     reconcile=reconcile,
     indexes={"pods": {claims.ORPHANS: claims.orphans}},
     rbac=[can("create,delete,list,patch,watch", "pods"), can("get,list,watch,update", "replicationcontrollers")],

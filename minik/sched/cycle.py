@@ -110,10 +110,11 @@ def _best(
         rate = score.prepare(pod, cluster, feasible)
         if rate is not None:
             weight = score.weight
-            decision.rates[score.name] = [weight * given for given in rate(feasible)]
-    totals = [sum(given) for given in zip(*decision.rates.values(), strict=True)]
-    if not totals:
+            rates = rate(feasible)
+            decision.rates[score.name] = rates if weight == 1 else [weight * given for given in rates]
+    if not decision.rates:
         return rng.choice(feasible).name
+    totals = list(map(sum, zip(*decision.rates.values(), strict=True)))
     highest = max(totals)
     best = [node.name for node, total in zip(feasible, totals, strict=True) if total == highest]
     return best[0] if len(best) == 1 else rng.choice(best)

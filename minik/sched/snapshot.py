@@ -15,7 +15,7 @@ from minik.api.meta import Key, ROObj
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
-MAX_RATES = 16
+MAX_FOUND = 24
 
 
 class PodInfo:
@@ -42,8 +42,8 @@ class NodeInfo:
     """A node and the sum of what its pods ask for. `obj` is None while pods are known of a node that is not."""
 
     __slots__ = (
-        "allocatable", "labels", "name", "obj", "owners", "pods", "ports", "rates", "requested", "taints", "unschedulable",
-        "zone",
+        "allocatable", "fits", "labels", "name", "obj", "owners", "pods", "ports", "rates", "requested", "taints",
+        "unschedulable", "zone",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -59,8 +59,10 @@ class NodeInfo:
         self.owners: dict[str, int] = {}
         """controller uid → how many of its pods are here."""
         self.ports: dict[tuple[str, str, int], int] = {}
-        self.rates: dict[tuple[str, int, int], float] = {}
-        """What scores computed from this node's resources, until those change."""
+        self.rates: dict[str, float] = {}
+        self.fits: dict[str, str | None] = {}
+        """What scores and the resource filter found from this node's resources, until those change. By what was asked, as text:
+        equal pods come by the thousand, and each changes one node."""
 
     def set(self, obj: ROObj) -> None:
         spec = obj.get("spec") or {}
@@ -70,14 +72,17 @@ class NodeInfo:
         self.unschedulable = bool(spec.get("unschedulable"))
         self.zone = self.labels.get(ZONE, "")
         self.allocatable = quantities((obj.get("status") or {}).get("allocatable") or {})
-        self.rates.clear()
+        self.forget()
 
-    def remember(self, what: tuple[str, int, int], rate: float) -> float:
-        """Keep a rate in `rates`, at most `MAX_RATES` of them; returns it."""
-        if len(self.rates) >= MAX_RATES:
-            self.rates.clear()
-        self.rates[what] = rate
-        return rate
+    def forget(self) -> None:
+        """What was found from the resources holds no longer."""
+        self.rates.clear()
+        self.fits.clear()
+
+    def bound(self) -> None:
+        """Called before something is added to `rates` or `fits`: pods that all differ must not fill the memory."""
+        if len(self.rates) + len(self.fits) >= MAX_FOUND:
+            self.forget()
 
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.uid] = pod
@@ -90,7 +95,7 @@ class NodeInfo:
 
     def _count(self, pod: PodInfo, sign: int) -> None:
         requested = self.requested
-        self.rates.clear()
+        self.forget()
         for resource, amount in pod.requests.items():
             requested[resource] = requested.get(resource, 0) + sign * amount
         if pod.owner:

@@ -30,12 +30,13 @@ def ip(pod: ROObj) -> str:
 
 def is_finished(pod: ROObj) -> bool:
     """Succeeded or Failed: it will not run again."""
-    return phase(pod) in TERMINAL
+    return (pod.get("status") or {}).get("phase") in TERMINAL
 
 
 def is_active(pod: ROObj) -> bool:
     """Neither finished nor being deleted (controller.IsPodActive)."""
-    return not is_finished(pod) and not meta.is_deleting(pod)
+    status = pod.get("status")
+    return not (status and status.get("phase") in TERMINAL) and not pod["metadata"].get("deletionTimestamp")
 
 
 def is_scheduled(pod: ROObj) -> bool:

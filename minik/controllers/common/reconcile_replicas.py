@@ -15,6 +15,21 @@ from minik.controllers.common.claims import ORPHANS, apply_claims, plan_claims
 from minik.controllers.common.replicas import apply_scale, plan_counts, plan_scale, plan_status
 
 
+def matters_to_replicas(old: ROObj, new: ROObj) -> bool:
+    """Whether an update of a pod can change what `reconcile_replicas` does: what it is counted and claimed by. Which node it runs
+    on matters only for the choice of pods to delete, which is made from what is then."""
+    return (
+        meta.condition(old, "Ready") != meta.condition(new, "Ready")
+        or pods.phase(old) != pods.phase(new)
+        or _identity(old) != _identity(new)
+    )
+
+
+def _identity(pod: ROObj) -> tuple[object, ...]:
+    metadata = pod["metadata"]
+    return tuple(metadata.get(name) for name in ("uid", "labels", "ownerReferences", "deletionTimestamp"))
+
+
 async def reconcile_replicas(ctx: Context, resource: str, key: Key, selector_of: Callable[[ROObj], Selector]) -> Result:
     """Bring the pods of the owner at `key` to its number, and its status to what is."""
     owner = ctx.cache(resource).get(key)

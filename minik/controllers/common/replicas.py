@@ -94,8 +94,7 @@ def plan_counts(owner: ROObj, owned: Sequence[ROObj], *, now: datetime) -> Count
         if not pods.is_active(pod):
             continue
         replicas += 1
-        labels = meta.labels(pod)
-        labelled += all(labels.get(key) == value for key, value in template_labels.items())
+        labelled += meta.labels(pod).items() >= template_labels.items()
         if not pods.is_ready(pod):
             continue
         ready += 1

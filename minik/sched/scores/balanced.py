@@ -13,7 +13,7 @@ def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> R
     if not pod.requests:
         return None
     wanted = asked(pod)
-    return lambda nodes: remembered(nodes, ("balanced", *wanted), lambda node: _rate(node, *wanted))
+    return lambda nodes: remembered(nodes, "balanced", wanted, _rate)
 
 
 def _rate(node: NodeInfo, cpu: int, memory: int) -> float:

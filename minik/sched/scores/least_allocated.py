@@ -17,22 +17,27 @@ def asked(pod: PodInfo) -> tuple[int, int]:
 
 
 def remembered(
-    nodes: Sequence[NodeInfo], what: tuple[str, int, int], compute: Callable[[NodeInfo], float]
+    nodes: Sequence[NodeInfo], what: str, wanted: tuple[int, int], compute: Callable[[NodeInfo, int, int], float]
 ) -> list[float]:
-    """A rate that depends on nothing but the node's resources and `what`: a node keeps it until its resources change, so that
+    """A rate that depends on nothing but the node's resources and those `wanted`: a node keeps it until its resources change, so that
     of a thousand equal pods each has only the node of the one before computed anew."""
-    rates: list[float] = []
-    for node in nodes:
-        rate = node.rates.get(what)
-        if rate is None:
-            rate = node.remember(what, compute(node))
-        rates.append(rate)
-    return rates
+    key = f"{what}/{wanted}"
+    known = [node.rates.get(key) for node in nodes]
+    return [
+        _remember(node, key, compute(node, *wanted)) if rate is None else rate
+        for node, rate in zip(nodes, known, strict=True)
+    ]
+
+
+def _remember(node: NodeInfo, key: str, rate: float) -> float:
+    node.bound()
+    node.rates[key] = rate
+    return rate
 
 
 def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> Rate | None:
     wanted = asked(pod)
-    return lambda nodes: remembered(nodes, ("least", *wanted), lambda node: _rate(node, *wanted))
+    return lambda nodes: remembered(nodes, "least", wanted, _rate)
 
 
 def _rate(node: NodeInfo, cpu: int, memory: int) -> float:
