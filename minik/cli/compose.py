@@ -13,8 +13,9 @@ from minik import pki
 from minik.aio import Tasks
 from minik.api.builtin import builtin_registry
 from minik.api.registry import Registry
+from minik.cli.address import primary_address
 from minik.cli.compose_node import Node, build_node
-from minik.cli.files import ServerFiles, primary_address, server_names
+from minik.cli.files import ServerFiles, server_names
 from minik.client.client import Client
 from minik.client.informer import Informers
 from minik.client.manager import Manager

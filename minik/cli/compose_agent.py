@@ -6,11 +6,11 @@ import logging
 from urllib.parse import urlsplit
 
 from minik.agent.dial import keep_link
-from minik.agent.join import Identity, JoinError, join, load_identity, save_identity
+from minik.agent.join import Identity, JoinError, join_apart, load_identity, save_identity
 from minik.aio import Tasks
 from minik.api.builtin import builtin_registry
+from minik.cli.address import primary_address
 from minik.cli.compose_node import Node, build_node
-from minik.cli.files import primary_address
 from minik.client.transport_http import HttpTransport, client_ssl
 from minik.clock import Clock, Entropy
 from minik.config import AgentConfig, parse_token
@@ -64,7 +64,7 @@ class AgentProcess:
             token = parse_token(self.config.token)
         except ValueError as error:
             raise JoinError(str(error)) from error
-        identity = await join(self.config.server, token, node=self.config.name)
+        identity = await join_apart(self.config.server, token, node=self.config.name)
         save_identity(directory, identity)
         log.info("joined", extra={"server": identity.server, "node": self.config.name})
         return identity

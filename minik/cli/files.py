@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from minik import pki
+from minik.cli.address import primary_address
 from minik.config import CLUSTER_DOMAIN, KUBERNETES_SERVICE_IP
 from minik.files import write_private
 
@@ -134,13 +135,3 @@ def local_addresses() -> list[str]:
         return sorted({str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)})
     except OSError:
         return []
-
-
-def primary_address(towards: str = "192.0.2.1") -> str:
-    """The address this host would use to reach `towards` (nothing is sent), or ""."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((towards, 9))
-        except OSError:
-            return ""
-        return str(probe.getsockname()[0])
