@@ -176,6 +176,10 @@ class PodWorker:
         host = ctx.node_ip if self.pod["spec"].get("hostNetwork") else ctx.sandbox_ip(self.pod)
         ctx.prober.sync(self.pod, observed, self.memory.health, host)
         plan = plan_pod(self.pod, observed, self.memory, now)
+        for name, waiting in plan.waiting.items():
+            if waiting.reason == "CrashLoopBackOff" and self._waiting.get(name) != waiting:
+                text = f"Back-off restarting failed container {name} in pod {meta.name(self.pod)}_{meta.namespace(self.pod)}({self.uid})"
+                ctx.event(self.pod, "Warning", "BackOff", text, container=name)
         self._waiting = plan.waiting
         return observed, plan
 

@@ -74,12 +74,7 @@ def test_without_endpoints_it_is_refused(kubectl: Kubectl) -> None:
     kubectl("create", "service", "clusterip", "web", "--tcp=80:8080")
     kubectl.apply(pod("client", "sleep 1d"))
     kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
-    until(
-        lambda: (
-            "refused" in kubectl.run("exec", "client", "--", "wget", "-q", "-T", "5", "-O", "-", "http://web/").stderr
-        ),
-        "a refusal at once",
-    )
+    until(lambda: "refused" in kubectl.run("exec", "client", "--", *get("web", 80)).stderr, "a refusal at once")
 
 
 def test_the_api_server_is_a_service(kubectl: Kubectl) -> None:
