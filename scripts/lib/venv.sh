@@ -46,7 +46,7 @@ find_python() {
 
 # use_venv EXTRAS: EXTRAS is "" or a comma-separated list of minik's extras.
 use_venv() {
-    local extras=$1 python stamp wanted
+    local extras=$1 python stamp wanted known
     if [ -n "${VIRTUAL_ENV:-}" ]; then
         PATH="$VIRTUAL_ENV/bin:$PATH"
         return
@@ -65,7 +65,10 @@ use_venv() {
     if [ ! -x .venv/bin/python ]; then
         with_progress "making a virtual environment in .venv" "$python" -m venv .venv
     fi
-    if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+    known=$(cat "$stamp" 2>/dev/null || true)
+    # An environment with extras does for who wants none.
+    [ -n "$extras" ] || known=$(cat .venv/.minik-* 2>/dev/null || true)
+    if ! grep -qxF "$wanted" <<<"$known"; then
         with_progress "installing minik${extras:+ with its extras $extras} into .venv" \
             .venv/bin/python -m pip install --quiet --disable-pip-version-check \
             --constraint scripts/requirements.lock --editable ".${extras:+[$extras]}"
