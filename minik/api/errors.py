@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import orjson
@@ -190,14 +191,28 @@ class Path(str):
 
     __slots__ = ()
 
-    def child(self, *names: str) -> Path:
-        return Path(".".join((self, *names)) if self else ".".join(names))
+    def child(self, name: str, *names: str) -> Path:
+        path = _child(self, name)
+        for each in names:
+            path = _child(path, each)
+        return path
 
     def index(self, number: int) -> Path:  # type: ignore[override]  # a list index, never str's search
-        return Path(f"{self}[{number}]")
+        return _index(self, number)
 
     def key(self, key: str) -> Path:
         return Path(f"{self}[{key}]")
+
+
+@lru_cache(maxsize=8192)
+def _child(path: Path, name: str) -> Path:
+    """Remembered: checking a pod names a hundred fields, the same ones every time, and nearly always finds nothing to say."""
+    return Path(f"{path}.{name}" if path else name)
+
+
+@lru_cache(maxsize=8192)
+def _index(path: Path, number: int) -> Path:
+    return Path(f"{path}[{number}]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _setns(fd: int) -> None:
+def enter(fd: int) -> None:
+    """Move the calling thread into the network namespace that `fd` is open on. Raises OSError."""
     if hasattr(os, "setns"):  # from Python 3.12 on
         os.setns(fd, _CLONE_NEWNET)
     elif _libc().setns(fd, _CLONE_NEWNET):
@@ -50,7 +51,7 @@ def in_namespace(path: str, function: Callable[[], T]) -> T:
         except OSError as error:
             raise NetworkError(f"network namespace {path}: {error.strerror}") from error
         try:
-            _setns(target)
+            enter(target)
         except OSError as error:
             raise NetworkError(f"cannot enter network namespace {path}: {error.strerror}") from error
         finally:
@@ -58,6 +59,6 @@ def in_namespace(path: str, function: Callable[[], T]) -> T:
         try:
             return function()
         finally:
-            _setns(own)
+            enter(own)
     finally:
         os.close(own)
