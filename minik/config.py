@@ -56,6 +56,8 @@ class ServerConfig(_Settings):
 
     data_dir: Path = Field(default_factory=default_data_dir)
     bind: str = f"0.0.0.0:{DEFAULT_PORT}"
+    tls_names: tuple[str, ...] = ()
+    """Further names and addresses the server is reached by, for its certificate."""
     agents: tuple[AgentConfig, ...] = ()
     """The nodes of its own process: normally one, none without, many only if they are simulated."""
 

@@ -80,7 +80,7 @@ class Server:
     async def start(self) -> None:
         """Bring everything up. Raises DataDirError, StoreError, OSError (address taken)."""
         host, port = self.config.address
-        self.files.prepare(now=self._clock.now(), names=server_names(host))
+        self.files.prepare(now=self._clock.now(), names=server_names(host, self.config.tls_names))
         self._store = await open_store(self.config.data_dir, clock=self._clock)
         self._cache = Cache(self._store)
         await self._cache.start()

@@ -9,6 +9,8 @@ DIR/agent/              the own node: pod directories
 from __future__ import annotations
 
 import base64
+import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -19,7 +21,7 @@ import yaml
 
 from minik import pki
 from minik.cli.address import primary_address
-from minik.config import CLUSTER_DOMAIN, KUBERNETES_SERVICE_IP
+from minik.config import CLUSTER_CIDR, CLUSTER_DOMAIN, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.files import write_private
 
 RENEW_BEFORE = timedelta(days=60)
@@ -115,8 +117,8 @@ def kubeconfig(server: str, *, ca: bytes, admin: pki.KeyPair, name: str = "minik
     }
 
 
-def server_names(host: str) -> list[str]:
-    """Every name and address a client may reach the server by."""
+def server_names(host: str, more: Iterable[str] = ()) -> list[str]:
+    """Every name and address a client may reach the server by; `more`: such as only the user can know."""
     names = {
         "localhost", "127.0.0.1", "::1", socket.gethostname(), KUBERNETES_SERVICE_IP,
         "kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{CLUSTER_DOMAIN}",
@@ -125,13 +127,18 @@ def server_names(host: str) -> list[str]:
         names.add(host)
     if address := primary_address():
         names.add(address)
-    names |= set(local_addresses())
+    names |= {*local_addresses(), *more}
     return sorted(n for n in names if n)
 
 
-def local_addresses() -> list[str]:
-    """The host's IPv4 addresses as its name resolves."""
+_LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
+
+
+def local_addresses(table: Path = Path("/proc/self/net/fib_trie")) -> list[str]:
+    """The IPv4 addresses of all interfaces of this host, as the kernel's routing table has them; minik's own are left out."""
     try:
-        return sorted({str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)})
+        found = set(_LOCAL.findall(table.read_text()))
     except OSError:
         return []
+    ours = [ipaddress.ip_network(cidr) for cidr in (CLUSTER_CIDR, SERVICE_CIDR)]
+    return sorted(a for a in found if not any(ipaddress.ip_address(a) in net for net in ours))

@@ -15,6 +15,13 @@ from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig, default_data_d
 @click.command("server")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Where the cluster's state is kept.")
 @click.option("--bind", default=f"0.0.0.0:{DEFAULT_PORT}", show_default=True, metavar="ADDR:PORT")
+@click.option(
+    "--tls-san",
+    "tls_names",
+    multiple=True,
+    metavar="NAME",
+    help="A further name or address clients reach the server by.",
+)
 @click.option("--no-agent", is_flag=True, help="Run the control plane only, without a node of its own.")
 @click.option(
     "--docker",
@@ -34,6 +41,7 @@ from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig, default_data_d
 def command(
     data_dir: Path | None,
     bind: str,
+    tls_names: tuple[str, ...],
     no_agent: bool,
     docker: str,
     containers: Any,
@@ -59,7 +67,7 @@ def command(
         agents = tuple(
             AgentConfig(name=name, data_dir=root / "agent", docker=docker, containers=containers) for name in names
         )
-        config = ServerConfig(data_dir=root, bind=bind, agents=agents)
+        config = ServerConfig(data_dir=root, bind=bind, tls_names=tls_names, agents=agents)
     except ValidationError as error:
         raise click.UsageError(
             "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

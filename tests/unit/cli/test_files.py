@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from minik import pki
-from minik.cli.files import ServerFiles, kubeconfig
+from minik.cli.files import ServerFiles, kubeconfig, local_addresses, server_names
 from minik.cli.kubeconfig import merge_into
 from minik.cli.token import parse_ttl
 from minik.config import JoinToken, parse_token, split_address
@@ -80,6 +80,19 @@ def test_a_file_that_is_no_kubeconfig_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException, match="nothing was changed"):
         merge_into(target, kubeconfig("https://x", ca=b"", admin=pki.KeyPair(b"", b"")))
     assert target.read_text() == "- just\n- a list\n"
+
+
+def test_the_addresses_of_all_interfaces_are_known(tmp_path: Path) -> None:
+    table = tmp_path / "fib_trie"
+    table.write_text(
+        "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     |-- 10.1.2.0\n        /24 link UNICAST\n"
+        "     |-- 10.1.2.3\n        /32 host LOCAL\n     |-- 10.1.2.255\n        /32 link BROADCAST\n"
+        "     |-- 10.96.0.10\n        /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n"
+    )
+    assert local_addresses(table) == ["10.1.2.3", "127.0.0.1"]
+    assert local_addresses(tmp_path / "absent") == []
+    assert "127.0.0.1" in local_addresses()
+    assert {"10.1.1.1", "cluster.example.com"} <= set(server_names("10.1.1.1", ["cluster.example.com"]))
 
 
 def test_join_tokens_and_addresses_are_read_and_written() -> None:
