@@ -4,6 +4,7 @@ cannot be green because nothing ran."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -19,6 +20,8 @@ _WORDS = {"docker": ("docker",), "root": ("root", "namespace"), "kubectl": ("kub
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Ended by SIGTERM (a time-out's way), tests clean up as they do for Ctrl-C: servers, engines, namespaces.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if unknown := _REQUIRED - set(_WORDS):
         raise pytest.UsageError(f"MINIK_REQUIRE: unknown {', '.join(sorted(unknown))}")
 
