@@ -72,7 +72,7 @@ class Pool:
             network = ipaddress.ip_network(cidr)
         except ValueError:
             return None
-        if network.version != self._network.version or not network.subnet_of(self._network):  # type: ignore[arg-type]
+        if network.version != self._network.version or not network.subnet_of(self._network):  # type: ignore[arg-type]  # both are of one version, as was just checked
             return None
         return (int(network.network_address) - int(self._network.network_address)) // self._step
 
