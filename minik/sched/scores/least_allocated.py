@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from minik.sched.plugins import Rate, Score
@@ -22,11 +23,14 @@ def remembered(
     """A rate that depends on nothing but the node's resources and those `wanted`: a node keeps it until its resources change, so that
     of a thousand equal pods each has only the node of the one before computed anew."""
     key = f"{what}/{wanted}"
-    known = [node.rates.get(key) for node in nodes]
-    return [
-        _remember(node, key, compute(node, *wanted)) if rate is None else rate
-        for node, rate in zip(nodes, known, strict=True)
-    ]
+    known = [node.rates.get(key, -1.0) for node in nodes]
+    start = 0
+    with contextlib.suppress(ValueError):  # few are missing: the search for them runs in C
+        while True:
+            start = known.index(-1.0, start)
+            node = nodes[start]
+            known[start] = _remember(node, key, compute(node, *wanted))
+    return known
 
 
 def _remember(node: NodeInfo, key: str, rate: float) -> float:
