@@ -19,6 +19,7 @@ from minik.agent.dns.server import DnsServer
 from minik.agent.dns.upstream import Upstream
 from minik.agent.dns.wire import Record
 from minik.clock import Entropy, SystemClock
+from tests.support.process import free_port
 from tests.support.services import key, service, slice_of
 
 
@@ -93,7 +94,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         clock=clock, entropy=Entropy(1), own=["10.96.0.10"], files=[conf], port=transport.get_extra_info("sockname")[1]
     )
     server = DnsServer(records=Records("cluster.local", networks=["10.96.0.0/16"]), upstream=upstream, clock=clock)
-    await server.start("127.0.0.1", 0)
+    # A port that is free for TCP, where connections linger; what 0 finds for UDP need not be.
+    await server.start("127.0.0.1", free_port())
     yield Bench(server, elsewhere, conf)
     await server.close()
     transport.close()

@@ -48,7 +48,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     skip_without_engines()
     with unmounted_after(tmp_path), Rig(2, images=[busybox_archive()]) as rig:
         netns = rig.switch_netns
-        server = Server(tmp_path, "--no-agent", port=6443, address=SWITCH_IP, netns=netns)
+        server = Server(tmp_path, "--no-agent", port=6443, address="0.0.0.0", netns=netns)
         with started(server):
             token = run_minik("token", "create", "--data-dir", str(server.data_dir), prefix=inside(netns)).strip()
             agents = {}
