@@ -2,7 +2,7 @@
 
     errors        a StatusError, or anything unforeseen, becomes a `Status`
     info          the URL becomes a RequestInfo                                   routing.py
-    authenticate  who asks                                                        authn/authenticate.py
+    authenticate  who asks, and as whom                                           authn/authenticate.py, impersonate.py
     metrics       counts and durations
     authorize     may they                                                        authz/rules.py
     limits        not too much at a time
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from minik.api.errors import InternalError, ServiceUnavailable, StatusError, TooManyRequests
 from minik.api.registry import Registry
 from minik.metrics import Metrics
+from minik.server.authn.impersonate import impersonated
 from minik.server.authz.rules import Authorize, check
 from minik.server.request import Handler, Middleware, Request, Response, User
 from minik.server.routing import parse
@@ -108,6 +109,8 @@ def authentication(authenticate: Callable[[Request], User]) -> Middleware:
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
             request.user = authenticate(request)
+            if not request.decoded:  # from outside the process
+                request.user = impersonated(request)
             return await inner(request)
 
         return handle

@@ -28,6 +28,8 @@ from scripts.lib import example  # noqa: E402  # as above
 from scripts.lib.engine import Engine, EngineProblem, find_engine  # noqa: E402  # as above
 
 NAMESPACE = "quickstart"
+CHECK_NAMESPACE = "quickstart-check"
+"""A check never touches an example that somebody looks at."""
 PATIENCE = 120.0
 """Seconds that any one step may take, downloads not counted."""
 
@@ -74,8 +76,9 @@ def wait(condition: Callable[[], Any], what: str, *, seconds: float = PATIENCE) 
 class Cluster:
     """A running `minik server`, through its administrator's certificate."""
 
-    def __init__(self, data_dir: Path, port: int, docker: str) -> None:
-        self.data_dir, self.port, self.docker = data_dir, port, docker
+    def __init__(self, data_dir: Path, port: int, docker: str, *, namespace: str = NAMESPACE) -> None:
+        """`namespace`: where the example goes."""
+        self.data_dir, self.port, self.docker, self.namespace = data_dir, port, docker, namespace
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -187,19 +190,19 @@ def running_port(data_dir: Path) -> int | None:
 
 
 def apply_example(cluster: Cluster) -> None:
-    for collection, obj in example.objects(NAMESPACE):
+    for collection, obj in example.objects(cluster.namespace):
         cluster.apply(collection, obj)
 
 
 def ready_pods(cluster: Cluster) -> Any:
     """The example's pods once all three are Ready."""
-    pods = (cluster.get(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app=hello") or {}).get("items", [])
+    pods = (cluster.get(f"/api/v1/namespaces/{cluster.namespace}/pods?labelSelector=app=hello") or {}).get("items", [])
     good = [pod for pod in pods if condition(pod, "Ready") and "deletionTimestamp" not in pod["metadata"]]
     return good if len(good) == example.REPLICAS else None
 
 
 def why_not_ready(cluster: Cluster) -> str:
-    events = (cluster.get(f"/api/v1/namespaces/{NAMESPACE}/events") or {}).get("items", [])
+    events = (cluster.get(f"/api/v1/namespaces/{cluster.namespace}/events") or {}).get("items", [])
     words = [f"  {e['reason']}: {e.get('message', '')}" for e in events if e.get("type") == "Warning"]
     return "the example's pods did not get ready:\n" + "\n".join(words[-8:] or ["  (no warning events)"])
 
@@ -229,8 +232,11 @@ def show_pods(pods: list[dict[str, Any]]) -> None:
 
 def clean_up(cluster: Cluster) -> None:
     """Take the example away again and see that it is gone."""
-    cluster.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
-    wait(lambda: cluster.get(f"/api/v1/namespaces/{NAMESPACE}") is None, "the example's namespace does not go away")
+    cluster.request("DELETE", f"/api/v1/namespaces/{cluster.namespace}")
+    wait(
+        lambda: cluster.get(f"/api/v1/namespaces/{cluster.namespace}") is None,
+        "the example's namespace does not go away",
+    )
 
 
 def reset(data_dir: Path, docker: str) -> None:
@@ -260,7 +266,7 @@ def set_up(cluster: Cluster, engine: Engine, *, running: bool) -> None:
         except Problem:
             raise Problem(why_not_ready(cluster)) from None
     show_pods(pods)
-    service = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services/hello")
+    service = cluster.get(f"/api/v1/namespaces/{cluster.namespace}/services/hello")
     address = service["spec"]["clusterIP"]
     with step(f"fetching the page through the Service, http://{address}/"):
         page = wait(lambda: fetch(address), "nothing answers behind the Service", seconds=20)
@@ -276,9 +282,9 @@ def what_next(cluster: Cluster) -> None:
 minik runs in the background. What to try next:
   export KUBECONFIG={cluster.data_dir / "admin.kubeconfig"}
   {kubectl} get pods --all-namespaces
-  kubectl -n {NAMESPACE} scale deployment hello --replicas=5
-  kubectl -n {NAMESPACE} logs deployment/hello
-  kubectl -n {NAMESPACE} exec -it deployment/hello -- sh
+  kubectl -n {cluster.namespace} scale deployment hello --replicas=5
+  kubectl -n {cluster.namespace} logs deployment/hello
+  kubectl -n {cluster.namespace} exec -it deployment/hello -- sh
 Add a node:    {minik} token create      then on the other host: minik agent --join https://THIS-HOST:{cluster.port} --token …
 Stop:          kill $(cat {cluster.data_dir / "server.pid"})      pods go on running; scripts/quickstart starts it again
 Remove it all: {minik} reset      after stopping it""")
@@ -301,7 +307,8 @@ def main() -> int:
         port = running_port(home)
         if port is not None:
             print(f"* minik server runs already, with its data in {home}")
-            cluster = Cluster(home, port, engine.url)
+            namespace = CHECK_NAMESPACE if options.check else NAMESPACE
+            cluster = Cluster(home, port, engine.url, namespace=namespace)
             set_up(cluster, engine, running=True)
             if options.check:
                 with step("cleaning up"):
@@ -323,6 +330,10 @@ def main() -> int:
 
 def check(engine: Engine) -> None:
     """The whole of it with a cluster of its own, and nothing left behind."""
+    if engine.containers():
+        raise Problem(
+            "pods of a minik that is stopped are here; start it (scripts/quickstart), or remove them (minik reset)"
+        )
     with tempfile.TemporaryDirectory(prefix="minik-quickstart-") as directory:
         cluster = Cluster(Path(directory) / "data", free_port(), engine.url)
         try:

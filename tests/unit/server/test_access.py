@@ -38,6 +38,25 @@ async def test_refusal(run: Running) -> None:
     assert got["message"] == 'forbidden: User "jane" cannot get path "/metrics"'
 
 
+async def test_impersonation(run: Running) -> None:
+    """`kubectl --as`: an administrator is then only what the other may be; nobody else can be anybody else."""
+    as_jane = {"Impersonate-User": "jane"}
+    got = await status(run, "GET", PODS, headers=as_jane)
+    assert (got["code"], got["message"][:35]) == (403, 'pods is forbidden: User "jane" cann')
+    as_master = {"Impersonate-User": "jane", "Impersonate-Group": "system:masters"}
+    response, request = await send(run, "GET", PODS, headers=as_master)
+    assert response.status == 200
+    assert request.user == User("jane", frozenset({"system:masters", "system:authenticated"}))
+    account = {"Impersonate-User": "system:serviceaccount:default:builder", "Impersonate-Extra-Reason": "audit"}
+    _, request = await send(run, "GET", PODS, headers=account)
+    assert request.user.groups == {"system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"}
+    assert request.user.extra == {"reason": ["audit"]}
+    got = await status(run, "GET", PODS, user=NODE, headers=as_master)
+    assert (got["code"], got["reason"]) == (403, "Forbidden")
+    assert 'cannot impersonate resource "users"' in got["message"]
+    assert (await status(run, "GET", PODS, headers={"Impersonate-Group": "system:masters"}))["code"] == 400
+
+
 async def test_client_certificate(run: Running) -> None:
     from minik.server.request import Request
 
