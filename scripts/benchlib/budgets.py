@@ -20,7 +20,7 @@ class Budget:
 
     @property
     def text(self) -> str:
-        return f"< {self.at_most:,g}" if self.at_most is not None else f"> {self.at_least:,g}"
+        return f"≤ {self.at_most:,g}" if self.at_most is not None else f"≥ {self.at_least:,g}"
 
 
 BUDGETS = {
