@@ -189,11 +189,3 @@ def names_of(certificate: bytes) -> set[str]:
 def expires(certificate: bytes) -> datetime:
     """When a certificate ceases to be valid (UTC, aware)."""
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-
-
-def subject_of(der: bytes) -> tuple[str, list[str]]:
-    """(CN, [O…]) of a DER certificate."""
-    subject = x509.load_der_x509_certificate(der).subject
-    common = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    organizations = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    return (str(common[0].value) if common else ""), [str(o.value) for o in organizations]

@@ -253,10 +253,6 @@ def invalid(path: str, value: Any, detail: str) -> FieldError:
     return FieldError("FieldValueInvalid", path, f"Invalid value: {show(value)}: {detail}")
 
 
-def invalid_type(path: str, value: Any, detail: str) -> FieldError:
-    return FieldError("FieldValueTypeInvalid", path, f"Invalid value: {show(value)}: {detail}")
-
-
 def not_supported(path: str, value: Any, supported: Iterable[str]) -> FieldError:
     allowed = ", ".join(show(v) for v in sorted(supported))
     return FieldError("FieldValueNotSupported", path, f"Unsupported value: {show(value)}: supported values: {allowed}")

@@ -7,7 +7,6 @@ node. `close` goes the other way round; what was acknowledged is on disk at ever
 from __future__ import annotations
 
 import logging
-import ssl
 
 from minik import pki
 from minik.aio import Tasks
@@ -29,7 +28,7 @@ from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
 from minik.server import bootstrap
 from minik.server.app import ApiServer, ServerSettings
-from minik.server.http import HttpServer
+from minik.server.http import HttpServer, server_ssl
 from minik.server.local import LocalTransport
 from minik.server.request import User
 from minik.server.tunnel import Links
@@ -85,7 +84,9 @@ class Server:
         self._cache = Cache(self._store)
         await self._cache.start()
         self._api = self._build_api(self._store, self._cache)
-        self._http = HttpServer(self._api.handler, host=host, port=port, ssl_context=self._tls(), entropy=self._entropy)
+        pki_dir = self.files.pki
+        tls = server_ssl(str(pki_dir / "server.crt"), str(pki_dir / "server.key"), client_ca=str(pki_dir / "ca.crt"))
+        self._http = HttpServer(self._api.handler, host=host, port=port, ssl_context=tls, entropy=self._entropy)
         await self._http.start()
         self.files.write_kubeconfig(self.url)
         admin = Client(self.transport("system:apiserver"), self.registry)
@@ -113,15 +114,6 @@ class Server:
             links=self.links,
             settings=settings,
         )
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.files.pki / "server.crt", self.files.pki / "server.key")
-        context.load_verify_locations(self.files.pki / "ca.crt")
-        context.verify_mode = ssl.CERT_OPTIONAL  # a client certificate, or a bearer token
-        context.set_alpn_protocols(["http/1.1"])
-        return context
 
     async def _start_control_loops(self) -> None:
         transport = self.transport("system:kube-controller-manager")

@@ -13,7 +13,6 @@ from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.meta import Key, ROObj
 
-HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
 MAX_FOUND = 24
 

@@ -100,6 +100,7 @@ class ApiServer:
             authenticate=authenticator(cache, self.tokens, clock),
             authorize=authorize,
             metrics=metrics,
+            clock=clock,
         )
 
     def _endpoints(

@@ -14,11 +14,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from minik.api.errors import InternalError, ServiceUnavailable, StatusError, TooManyRequests
 from minik.api.registry import Registry
+from minik.clock import Clock
 from minik.metrics import Metrics
 from minik.server.authn.impersonate import impersonated
 from minik.server.authz.rules import Authorize, check
@@ -42,13 +42,14 @@ def build(
     authenticate: Callable[[Request], User],
     authorize: Authorize,
     metrics: Metrics,
+    clock: Clock,
 ) -> Handler:
     """The whole chain around `route`."""
     middleware: list[Middleware] = [
         errors,
         info(registry),
         authentication(authenticate),
-        measured(metrics),
+        measured(metrics, clock),
         authorization(authorize),
         limits(),
     ]
@@ -118,7 +119,7 @@ def authentication(authenticate: Callable[[Request], User]) -> Middleware:
     return wrap
 
 
-def measured(metrics: Metrics) -> Middleware:
+def measured(metrics: Metrics, clock: Clock) -> Middleware:
     """apiserver_request_total and apiserver_request_duration_seconds, with upstream's labels."""
     labels = ("verb", "group", "version", "resource", "subresource")
     total = metrics.counter("apiserver_request_total", "Requests by verb, resource and answer code.", (*labels, "code"))
@@ -126,7 +127,7 @@ def measured(metrics: Metrics) -> Middleware:
 
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
-            start = time.perf_counter()
+            start = clock.monotonic()
             code = "500"
             try:
                 response = await inner(request)
@@ -140,7 +141,7 @@ def measured(metrics: Metrics) -> Middleware:
                 key = (what.verb.upper(), what.group, what.version, what.plural, what.subresource)
                 total.labels(*key, code).inc()
                 if not is_long_running(request):
-                    durations.labels(*key).observe(time.perf_counter() - start)
+                    durations.labels(*key).observe(clock.monotonic() - start)
 
         return handle
 

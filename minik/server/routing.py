@@ -80,8 +80,3 @@ def parse(method: str, path: str, query: Mapping[str, Sequence[str]], registry: 
         elif info.verb == "delete":
             info.verb = "deletecollection"
     return info
-
-
-def is_collection(info: RequestInfo) -> bool:
-    """Whether the path names a collection; `info.name` may still be set, from a `metadata.name` field selector."""
-    return info.verb in ("list", "watch", "deletecollection") or (info.verb == "create" and not info.subresource)

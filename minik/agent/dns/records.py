@@ -111,10 +111,6 @@ def _address_type(text: str) -> int:
         return 0
 
 
-def reverse_name(address: str) -> str:
-    return ipaddress.ip_address(address).reverse_pointer
-
-
 def _reversed(name: str) -> str:
     """The IPv4 address that a name below in-addr.arpa stands for; "" for none."""
     labels = name.removesuffix(".in-addr.arpa").split(".")

@@ -65,11 +65,6 @@ def is_host_network(pod: ROObj) -> bool:
     return bool((pod.get("spec") or {}).get("hostNetwork"))
 
 
-def is_mirror(pod: ROObj) -> bool:
-    """Whether it mirrors a static pod of a node."""
-    return "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or ())
-
-
 def containers(pod: ROObj) -> Sequence[Mapping[str, Any]]:
     return (pod.get("spec") or {}).get("containers") or ()
 

@@ -1,4 +1,4 @@
-"""Cluster addresses and node ports of Services: given on create and on a change of type, carried over by other updates.
+"""Cluster addresses and node ports of Services: given on create and on a change of type.
 
 `admit_service_fields` runs before validation and fills in what an update may leave out; `admit_service_addresses` runs after it and
 reserves. Source: kubernetes `pkg/registry/core/service/{strategy.go,storage/alloc.go}`.
@@ -23,66 +23,21 @@ def _applies(attributes: Attributes) -> bool:
 
 
 def admit_service_fields(_core: Core, draft: Obj, attributes: Attributes) -> None:
-    """Carry allocated values over an update, drop those that the new type has no use for, mirror clusterIP and clusterIPs."""
+    """The address family, and clusterIP and clusterIPs as one. What an update keeps and drops is the kind's (`prepare_update`)."""
     if not _applies(attributes):
         return
     spec = draft.get("spec")
     if not isinstance(spec, dict):
         return
-    old = (attributes.old or {}).get("spec")
-    if old is not None:
-        _carry(spec, old)
-        _drop(spec, old)
     if spec.get("type") == "ExternalName":
         return
     if spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec["clusterIPs"] = [spec["clusterIP"]]
-    elif spec.get("clusterIPs") and not spec.get("clusterIP") and old is None:
+    elif spec.get("clusterIPs") and not spec.get("clusterIP") and attributes.old is None:
         spec["clusterIP"] = spec["clusterIPs"][0]
     spec.setdefault("ipFamilyPolicy", "SingleStack")
     if not spec.get("ipFamilies"):
         spec["ipFamilies"] = ["IPv4"]
-
-
-def _carry(spec: Obj, old: Mapping[str, Any]) -> None:
-    """patchAllocatedValues."""
-    kind, before = spec.get("type"), old.get("type")
-    if kind != "ExternalName" and before != "ExternalName":
-        if not spec.get("clusterIP") and not spec.get("clusterIPs"):
-            for name in ("clusterIP", "clusterIPs"):
-                if name in old:
-                    spec[name] = list(old[name]) if isinstance(old[name], list) else old[name]
-        for name in ("ipFamilies", "ipFamilyPolicy"):
-            if not spec.get(name) and old.get(name):
-                spec[name] = old[name]
-    if kind in ("NodePort", "LoadBalancer") and before in ("NodePort", "LoadBalancer"):
-        known = {(p.get("protocol", "TCP"), p.get("port")): p.get("nodePort") for p in old.get("ports") or ()}
-        taken = {p.get("nodePort") for p in spec.get("ports") or ()}
-        for port in spec.get("ports") or ():
-            number = known.get((port.get("protocol", "TCP"), port.get("port")))
-            if not port.get("nodePort") and number and number not in taken:
-                port["nodePort"] = number
-    if _needs_health_port(spec) and not spec.get("healthCheckNodePort") and old.get("healthCheckNodePort"):
-        spec["healthCheckNodePort"] = old["healthCheckNodePort"]
-
-
-def _drop(spec: Obj, old: Mapping[str, Any]) -> None:
-    """dropTypeDependentFields: what the old type needed and the client merely sent back."""
-    kind, before = spec.get("type"), old.get("type")
-    if kind == "ExternalName" and before != "ExternalName":
-        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if spec.get(name) == old.get(name):
-                spec.pop(name, None)
-    if before in ("NodePort", "LoadBalancer") and kind not in ("NodePort", "LoadBalancer"):
-        sent = [p.get("nodePort") for p in spec.get("ports") or ()]
-        if sent == [p.get("nodePort") for p in old.get("ports") or ()] or not any(sent):
-            for port in spec.get("ports") or ():
-                port.pop("nodePort", None)
-        spec.pop("externalTrafficPolicy", None)
-    if not _needs_health_port(spec) and spec.get("healthCheckNodePort") == old.get("healthCheckNodePort"):
-        spec.pop("healthCheckNodePort", None)
-    if kind != "LoadBalancer" and before == "LoadBalancer":
-        spec.pop("allocateLoadBalancerNodePorts", None)
 
 
 def _needs_health_port(spec: Mapping[str, Any]) -> bool:
