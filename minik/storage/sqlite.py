@@ -19,8 +19,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import aiosqlite
-
 from minik.aio import Tasks
 from minik.clock import Clock
 from minik.storage import check, database
@@ -40,10 +38,10 @@ from minik.storage.base import (
     StoreFullError,
 )
 from minik.storage.compactor import SLICE_ROWS, Marks, Retention
+from minik.storage.connection import Connect, Connection, ThreadConnection
 from minik.storage.database import Contents, DirectoryLock, Extras
 from minik.storage.hub import Hub, follow
 from minik.storage.journal import BatchPlan, plan_batch
-from minik.storage.lending import Job
 from minik.storage.volatile import VolatileKeys
 
 log = logging.getLogger("minik.storage")
@@ -82,7 +80,7 @@ class SqliteStore:
 
     def __init__(
         self,
-        db: aiosqlite.Connection,
+        db: Connection,
         lock: DirectoryLock,
         contents: Contents,
         *,
@@ -126,15 +124,16 @@ class SqliteStore:
         clock: Clock,
         retention: Retention | None = None,
         synchronous: str = "FULL",
+        connect: Connect = ThreadConnection.open,
     ) -> SqliteStore:
         """Open or make the file `path`, whose directory must exist. Raises OpenError."""
         lock = DirectoryLock(path.parent)
-        db: aiosqlite.Connection | None = None
+        db: Connection | None = None
         try:
             path.touch(mode=0o600)  # noqa: ASYNC240  # opening is local and blocks for microseconds
-            db = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
-            contents = await _call(db, lambda c: database.prepare(c, synchronous=synchronous))
-            problems = await _call(db, check.check_quickly)
+            db = await connect(path)
+            contents = await db.run(lambda c: database.prepare(c, synchronous=synchronous))
+            problems = await db.run(check.check_quickly)
             if problems:
                 raise OpenError(f"{path} is damaged: {'; '.join(problems)}")
         except BaseException as error:
@@ -373,7 +372,7 @@ class SqliteStore:
 
     async def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call `function` in the connection's thread. The caller holds `_turn`."""
-        return await _call(self._db, function)
+        return await self._db.run(function)
 
     def _set_idle_timer(self) -> None:
         if self._log_bytes and self._idle_timer is None:
@@ -429,15 +428,6 @@ class SqliteStore:
         if self._ceiling > self._revision:
             database.write(db, (), Extras(ceiling=self._revision))
         database.checkpoint(db, truncate=True)
-
-
-async def _call(db: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
-    connection = db._conn  # aiosqlite has no public way to run several statements in one visit to its thread
-    job = Job(lambda: function(connection), asyncio.get_running_loop())
-    try:
-        return await db._execute(job)  # type: ignore[no-untyped-call,no-any-return]  # as above; it returns the function's result
-    finally:
-        job.finish()
 
 
 def _answer(future: asyncio.Future[T], result: T) -> None:

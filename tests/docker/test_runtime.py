@@ -189,7 +189,7 @@ async def test_environment_directory_and_security(node: Node) -> None:
     shown = await node.prints(
         "sh",
         "-c",
-        'echo "$A"; pwd; id -u; id -g; id -G; grep -E "CapEff|NoNewPrivs|Seccomp:" /proc/self/status; touch /x || true',
+        'echo "$A"; pwd; id -u; id -g; id -G; grep -E "CapEff|NoNewPrivs|Seccomp:" /proc/self/status; touch /x 2>&1 || true',
         env=[("A", "b=c d")],
         working_dir="/w/here",
         security=Security(
