@@ -106,12 +106,32 @@ class Op:
 
     `expected`: the revision the key must be at (`ABSENT`: it must not exist), or None for whatever it is at.
     `durable` False: need not survive the process (kept in memory, never on disk).
+    `author`: who writes, for `Store.history`: text that means nothing to the store; some 200 bytes at most, please.
     """
 
     key: str
     value: bytes | None
     expected: Revision | None = None
     durable: bool = True
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One write of a key, as its history tells it.
+
+    `value` is what it wrote (None for a DELETE), `previous` what it replaced or deleted (None if there was nothing). `written` is
+    the wall time of its batch, Unix seconds. `author` is the op's. The state at the revision up to which history is forgotten
+    counts as a version too, of which only the value and the revisions are known: no previous, author "", written None.
+    """
+
+    revision: Revision
+    created: Revision
+    type: EventType
+    value: bytes | None
+    previous: bytes | None
+    author: str
+    written: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +182,14 @@ class Store(Protocol):
 
         At most the newest `limit` of them (0: all). Raises CompactedError if `since` lies before `oldest_revision`. What `floors`
         names may have lost older events.
+        """
+        ...
+
+    async def history(self, key: str) -> Sequence[Version]:
+        """The retained versions of a key, oldest first; [] if it neither exists nor has a retained history.
+
+        A key that exists and was not written within the retained history has one version (see `Version`). Deletions are versions;
+        a key may have been created anew after one.
         """
         ...
 

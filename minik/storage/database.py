@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from minik.storage.base import Event, EventType, OpenError, Record, Revision
 from minik.storage.journal import Row
+from minik.storage.versions import VersionRow
 
 MAX_ROWS = 1024
 """Rows of one statement; SQLite takes 32,766 parameters."""
@@ -36,7 +37,7 @@ def _read_queries() -> dict[str, str]:
 
 Q: Mapping[str, str] = _read_queries()
 
-MIGRATIONS = [Q["migration 1"]]
+MIGRATIONS = [Q["migration 1"], Q["migration 2"]]
 """Step n takes a file from version n to n + 1 (`PRAGMA user_version`). Never change one that was released."""
 
 
@@ -166,7 +167,7 @@ def _write_rows(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
     while size < len(rows):
         size *= 2
     parameters: list[Any] = [value for row in rows for value in row]
-    parameters += [None] * (5 * (size - len(rows)))
+    parameters += [None] * (7 * (size - len(rows)))
     db.execute(_insert(size), parameters)
 
 
@@ -176,7 +177,7 @@ _inserts: dict[int, str] = {}
 def _insert(size: int) -> str:
     sql = _inserts.get(size)
     if sql is None:
-        sql = _inserts[size] = "INSERT INTO write VALUES " + ",".join(["(?,?,?,?,?)"] * size)
+        sql = _inserts[size] = "INSERT INTO write VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * size)
     return sql
 
 
@@ -242,3 +243,8 @@ def events(db: sqlite3.Connection, prefix: str, since: Revision, upto: Revision 
             later[key] = replaced
     found.reverse()
     return found
+
+
+def version_rows(db: sqlite3.Connection, key: str, after: int, upto: int) -> list[VersionRow]:
+    """The history of a key from one revision (excluded) to another."""
+    return db.execute(Q["versions"], {"key": key, "after": after, "upto": upto}).fetchall()

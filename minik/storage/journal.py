@@ -14,8 +14,8 @@ from minik.storage.base import ABSENT, ConflictError, Event, EventType, Op, Reco
 Place = tuple[Revision, Revision]
 """Where a key is: (revision, created)."""
 
-Row = tuple[int, int, int | None, str, bytes | None]
-"""One write on disk: revision, created, revision it replaces on disk, key, value (None deletes)."""
+Row = tuple[int, int, int | None, str, bytes | None, str, int]
+"""One write on disk: revision, created, revision it replaces on disk, key, value (None deletes), author, time (Unix ms)."""
 
 _GONE: Place = (ABSENT, ABSENT)
 
@@ -26,6 +26,8 @@ class BatchPlan:
 
     revision: Revision
     """The last one given out."""
+    written: int
+    """When, in Unix milliseconds."""
     results: list[Sequence[Revision] | ConflictError] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -33,8 +35,8 @@ class BatchPlan:
     """Keys on disk that change: where they are afterwards; (0, 0) if they are gone."""
     volatile: dict[str, Record | None] = field(default_factory=dict)
     """Keys in memory that change."""
-    replaced: dict[Revision, Record | None] = field(default_factory=dict)
-    """Per event of a key in memory: the record it replaced."""
+    replaced: dict[Revision, tuple[Record | None, str]] = field(default_factory=dict)
+    """Per event of a key in memory: the record it replaced, and the author."""
     last_volatile: Revision = ABSENT
     """The greatest revision given to a key in memory; the ceiling must not lie below it."""
     moved: set[str] = field(default_factory=set)
@@ -47,12 +49,13 @@ def plan_batch(
     index: Mapping[str, Place],
     volatile: Mapping[str, Record],
     revision: Revision,
+    written: int = 0,
 ) -> BatchPlan:
-    """Decide `commits` one after the other; revisions go on after `revision`.
+    """Decide `commits` one after the other; revisions go on after `revision`. `written`: the time, in Unix milliseconds.
 
     A key that is on disk stays there until it is deleted: `durable=False` is a permission, not an order.
     """
-    plan = BatchPlan(revision)
+    plan = BatchPlan(revision, written)
     for ops in commits:
         plan.results.append(_decide(plan, ops, index, volatile))
     return plan
@@ -99,13 +102,13 @@ def _write(plan: BatchPlan, op: Op, index: Mapping[str, Place], volatile: Mappin
     else:
         plan.events.append(Event(EventType.PUT, key, value, before, revision, created))
     if on_disk[0] != ABSENT or (op.durable and value is not None):
-        plan.rows.append((revision, created, on_disk[0] or None, key, value))
+        plan.rows.append((revision, created, on_disk[0] or None, key, value, op.author, plan.written))
         plan.durable[key] = _GONE if value is None else (revision, created)
         if record is not None:
             plan.volatile[key] = None
             plan.moved.add(key)
     else:
         plan.volatile[key] = Record(key, value, revision, created) if value is not None else None
-        plan.replaced[revision] = record
+        plan.replaced[revision] = (record, op.author)
         plan.last_volatile = revision
     return revision

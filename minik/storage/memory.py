@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minik.clock import Clock, SystemClock
 from minik.storage.base import (
     ABSENT,
     ClosedError,
@@ -24,22 +25,27 @@ from minik.storage.base import (
     Record,
     Revision,
     Store,
+    Version,
 )
 from minik.storage.hub import Hub, follow
+from minik.storage.versions import base_version, version_of
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """One entry of the log: what happened, and the record it replaced or removed."""
+    """One entry of the log: what happened, the record it replaced or removed, who wrote it when (Unix milliseconds)."""
 
     event: Event
     replaced: Record | None
+    author: str
+    written: int
 
 
 class MemoryStore:
     """A `Store` in the process's memory. `history`: events kept for watches and old lists, at most."""
 
-    def __init__(self, *, history: int = 100_000) -> None:
+    def __init__(self, *, history: int = 100_000, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._records: dict[str, Record] = {}
         self._log: list[_Write] = []
         self._revision = Revision(0)
@@ -81,6 +87,7 @@ class MemoryStore:
         changed: dict[str, Record | None] = {}
         writes: list[_Write] = []
         revision = self._revision
+        written = int(self._clock.now().timestamp() * 1000)
         for op in ops:
             old = changed[op.key] if op.key in changed else self._records.get(op.key)
             actual = ABSENT if old is None else old.revision
@@ -91,12 +98,13 @@ class MemoryStore:
                 created = revision if old is None else old.created
                 changed[op.key] = Record(op.key, op.value, revision, created)
                 previous = None if old is None else old.value
-                writes.append(_Write(Event(EventType.PUT, op.key, op.value, previous, revision, created), old))
+                event = Event(EventType.PUT, op.key, op.value, previous, revision, created)
             elif old is not None:
                 changed[op.key] = None
-                writes.append(_Write(Event(EventType.DELETE, op.key, old.value, None, revision, old.created), old))
+                event = Event(EventType.DELETE, op.key, old.value, None, revision, old.created)
             else:
                 raise ConflictError(op.key, ABSENT)
+            writes.append(_Write(event, old, op.author, written))
         for key, record in changed.items():
             if record is None:
                 self._records.pop(key, None)
@@ -121,6 +129,13 @@ class MemoryStore:
         self._check_open()
         events = [write.event for write in self._since(since)]
         return [e for e in events if e.revision <= upto and e.key.startswith(prefix)][-limit:]
+
+    async def history(self, key: str) -> Sequence[Version]:
+        self._check_open()
+        writes = [write for write in self._log if write.event.key == key]
+        base = writes[0].replaced if writes else self._records.get(key)
+        found = [base_version(base)] if base is not None else []
+        return [*found, *(version_of(w.event, w.replaced, w.author, w.written) for w in writes)]
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._hub.listen(listener)

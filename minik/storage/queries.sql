@@ -1,7 +1,8 @@
 -- All SQL of the SQLite store. Read by database.py: each statement follows a line "-- name: <name>".
 --
 -- current  what exists now
--- history  what each write replaced: with `current` it tells the state at, and every event since, any revision after the floor
+-- history  what each write replaced: with `current` it tells the state at, and every event since, any revision after the floor;
+--          and who wrote it when (Unix milliseconds), since migration 2
 -- meta     ceiling: no revision above it was ever used for a non-durable key; floor: the last revision that history forgot
 -- volatile the resources (first key segments) that ever had non-durable keys
 -- mark     every write up to `revision` happened before `written` (Unix seconds); for retention by age
@@ -45,6 +46,25 @@ BEGIN
     INSERT INTO history (revision, type, created, replaced, key, value) VALUES (
         NEW.revision, iif(NEW.value IS NULL, 2, 1), NEW.created, NEW.replaced, NEW.key,
         (SELECT value FROM current WHERE revision = NEW.replaced));
+    DELETE FROM current WHERE revision = NEW.replaced;
+    INSERT INTO current (revision, created, key, value)
+        SELECT NEW.revision, NEW.created, NEW.key, NEW.value WHERE NEW.value IS NOT NULL;
+END;
+
+-- name: migration 2
+ALTER TABLE history ADD COLUMN author TEXT;
+ALTER TABLE history ADD COLUMN written INTEGER CHECK (written >= 0);
+DROP TRIGGER write_one;
+DROP VIEW write;
+CREATE VIEW write AS
+    SELECT 0 AS revision, 0 AS created, 0 AS replaced, '' AS key, x'' AS value, '' AS author, 0 AS written;
+CREATE TRIGGER write_one INSTEAD OF INSERT ON write WHEN NEW.key IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the file and the index in memory disagree')
+        WHERE NEW.replaced IS NOT (SELECT revision FROM current WHERE key = NEW.key);
+    INSERT INTO history (revision, type, created, replaced, key, value, author, written) VALUES (
+        NEW.revision, iif(NEW.value IS NULL, 2, 1), NEW.created, NEW.replaced, NEW.key,
+        (SELECT value FROM current WHERE revision = NEW.replaced), NEW.author, NEW.written);
     DELETE FROM current WHERE revision = NEW.replaced;
     INSERT INTO current (revision, created, key, value)
         SELECT NEW.revision, NEW.created, NEW.key, NEW.value WHERE NEW.value IS NOT NULL;
@@ -107,3 +127,7 @@ ORDER BY key;
 -- name: events
 SELECT h.revision, h.type, h.created, h.key, h.value, c.value FROM history h LEFT JOIN current c ON c.revision = h.revision
     WHERE h.revision > :since AND h.key >= :prefix AND h.key < :end ORDER BY h.revision DESC LIMIT :limit;
+
+-- name: versions
+SELECT revision, type, created, replaced, value, author, written FROM history
+    WHERE revision > :after AND revision <= :upto AND key = :key ORDER BY revision;

@@ -36,12 +36,14 @@ from minik.storage.base import (
     Store,
     StoreError,
     StoreFullError,
+    Version,
 )
 from minik.storage.compactor import SLICE_ROWS, Marks, Retention
 from minik.storage.connection import Connect, Connection, ThreadConnection
 from minik.storage.database import Contents, DirectoryLock, Extras
 from minik.storage.hub import Hub, follow
 from minik.storage.journal import BatchPlan, plan_batch
+from minik.storage.versions import VersionRow, plan_versions
 from minik.storage.volatile import VolatileKeys
 
 log = logging.getLogger("minik.storage")
@@ -58,6 +60,8 @@ _CHECKPOINT_BYTES = 4 << 20
 _IDLE_SECONDS = 5.0
 """How long nothing must have happened until it is moved otherwise."""
 _VOLATILE_HISTORY = 2_000
+_HISTORY_SLICE = 4096
+"""Revisions looked through at a time for the versions of a key."""
 
 
 class _Commit:
@@ -184,6 +188,20 @@ class SqliteStore:
             found = sorted([*found, *volatile], key=lambda event: event.revision)
         return found[-limit:] if limit else found
 
+    async def history(self, key: str) -> Sequence[Version]:
+        self._check_open()
+        rows: list[VersionRow] = []
+        at = self._floor
+        while True:  # there is no index by key: slices, so that writers get their turn
+            async with self._turn:
+                after, at = at, Revision(at + _HISTORY_SLICE)
+                rows += await self._run(lambda db, after=after, at=at: database.version_rows(db, key, after, at))  # type: ignore[misc]  # mypy cannot infer lambdas with defaults
+                if at < self._revision:
+                    continue
+                current = await self._run(lambda db: database.get(db, key))
+                found = plan_versions([row for row in rows if row[0] > self._floor], current)
+                return sorted([*found, *self._volatile.versions(key)], key=lambda version: version.revision)
+
     def watch(self, prefix: str, *, since: Revision) -> AsyncIterator[Event]:
         async def replay() -> Sequence[Event]:
             async with self._turn:
@@ -275,6 +293,7 @@ class SqliteStore:
             index=self._index,
             volatile=self._volatile.records,
             revision=self._last_given,
+            written=int(self._clock.now().timestamp() * 1000),
         )
         self._last_given = plan.revision  # a failed batch's revisions are not used again
         extras = self._plan_extras(plan)
@@ -295,7 +314,7 @@ class SqliteStore:
                 resource = event.key.partition("/")[0]
                 if resource not in self._volatile_resources and resource not in extras.volatile:
                     extras.volatile.append(resource)
-        now = self._clock.now().timestamp()
+        now = plan.written / 1000
         if plan.rows and self._marks.is_due(now):
             extras.mark = (self._revision, int(now) + 1)
         if plan.rows or extras:
@@ -338,7 +357,7 @@ class SqliteStore:
             else:
                 index.pop(key, None)
         if plan.volatile:
-            self._volatile.apply(plan.events, plan.replaced, plan.volatile)
+            self._volatile.apply(plan.events, plan.replaced, plan.volatile, plan.written)
         if plan.moved:  # their history in memory no longer tells where they are
             self._volatile.forget(plan.revision)
         self._revision = plan.revision

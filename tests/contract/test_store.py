@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from minik.clock import SystemClock
+from minik.storage import sqlite
 from minik.storage.base import (
     ABSENT,
     ClosedError,
@@ -19,14 +23,34 @@ from minik.storage.base import (
     Op,
     Revision,
     Store,
+    Version,
 )
 from minik.storage.memory import MemoryStore
 from minik.storage.open import open_store
 
 
+class StoppedClock(SystemClock):
+    """Wall time that moves when told to."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> float:
+        self.time += timedelta(seconds=seconds)
+        return self.time.timestamp()
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else await open_store(tmp_path)
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: StoppedClock) -> AsyncIterator[Store]:
+    made: Store = MemoryStore(clock=clock) if request.param == "memory" else await open_store(tmp_path, clock=clock)
     try:
         yield made
     finally:
@@ -44,7 +68,7 @@ async def take(store: Store, prefix: str, since: int, count: int) -> list[Event]
     return found
 
 
-def brief(events: list[Event]) -> list[tuple[int, str, bytes | None, int]]:
+def brief(events: list[Event]) -> list[tuple[int, str, bytes | None, Revision]]:
     return [(e.type.value, e.key, e.value, e.revision) for e in events if e.type is EventType.PUT] + [
         (e.type.value, e.key, None, e.revision) for e in events if e.type is EventType.DELETE
     ]
@@ -228,6 +252,85 @@ async def test_compaction_forgets_history_and_keeps_state(store: Store) -> None:
     await store.compact(Revision(99))
     assert await store.oldest_revision() == 6
     assert await put(store, "a/1", b"7") == 7
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_history_tells_who_wrote_what_when(store: Store, clock: StoppedClock, durable: bool) -> None:
+    times = [clock.advance(10 * n + 0.25) for n in range(6)]
+    clock.time = datetime.fromtimestamp(times[0], UTC)
+
+    async def write(number: int, value: bytes | None, author: str) -> None:
+        clock.time = datetime.fromtimestamp(times[number], UTC)
+        await store.commit([Op("a/1", value, durable=durable, author=author)])
+
+    assert await store.history("a/1") == []
+    await write(0, b"one", "ann\tkubectl\tcreate")
+    await write(1, b"two", "")
+    await put(store, "a/11", b"another")
+    await write(2, None, "bob")
+    await write(3, b"three", "ünï")
+    await store.commit([Op("a/1", b"four", durable=durable), Op("a/1", b"five", durable=durable, author="both")])
+    put_, delete = EventType.PUT, EventType.DELETE
+    versions = [
+        Version(Revision(1), Revision(1), put_, b"one", None, "ann\tkubectl\tcreate", times[0]),
+        Version(Revision(2), Revision(1), put_, b"two", b"one", "", times[1]),
+        Version(Revision(4), Revision(1), delete, None, b"two", "bob", times[2]),
+        Version(Revision(5), Revision(5), put_, b"three", None, "ünï", times[3]),
+        Version(Revision(6), Revision(5), put_, b"four", b"three", "", times[3]),
+        Version(Revision(7), Revision(5), put_, b"five", b"four", "both", times[3]),
+    ]
+    assert list(await store.history("a/1")) == versions
+    assert [v.value for v in await store.history("a/11")] == [b"another"]
+    assert await store.history("a/") == []
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_history_begins_with_the_state_at_the_floor(store: Store, durable: bool) -> None:
+    for value in (b"1", b"2", b"3", None, b"5"):
+        await store.commit([Op("a/1", value, durable=durable, author="ann")])
+    await put(store, "b/1", b"6")
+
+    async def brief_history() -> list[tuple[int, int, bytes | None, bytes | None, str, bool]]:
+        return [
+            (v.revision, v.created, v.value, v.previous, v.author, v.written is not None)
+            for v in await store.history("a/1")
+        ]
+
+    await store.compact(Revision(2))
+    full = await brief_history()
+    assert full == [
+        (2, 1, b"2", None, "", False),
+        (3, 1, b"3", b"2", "ann", True),
+        (4, 1, None, b"3", "ann", True),
+        (5, 5, b"5", None, "ann", True),
+    ]
+    await store.compact(Revision(4))
+    assert await brief_history() == full[3:]
+    await store.compact(Revision(5))
+    assert await brief_history() == [(5, 5, b"5", None, "", False)]
+    await store.commit([Op("a/1", None, durable=durable)])
+    await store.compact(Revision(7))
+    assert await brief_history() == []
+
+
+async def test_history_is_whole_while_writers_and_compaction_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_HISTORY_SLICE", 7)
+
+    async def write() -> None:
+        for n in range(120):
+            await store.commit([Op(f"a/{n % 4}", b"%d" % n)])
+            if n % 10 == 9:
+                await store.compact(Revision(max(n - 60, 0)))
+
+    writing = asyncio.ensure_future(write())
+    while not writing.done():
+        versions = await store.history("a/1")
+        for before, after in itertools.pairwise(versions):
+            assert (after.revision, after.previous) == (before.revision + 4, before.value)
+        await asyncio.sleep(0)
+    await writing
 
 
 async def test_a_cancelled_writer_does_not_undo_its_write(store: Store) -> None:

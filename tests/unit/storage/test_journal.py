@@ -14,7 +14,7 @@ def r(number: int) -> Revision:
 def test_a_batch_is_decided_in_order_against_itself() -> None:
     plan = plan_batch(
         [
-            [Op("a", b"1", ABSENT)],
+            [Op("a", b"1", ABSENT, author="ann")],
             [Op("a", b"2", ABSENT)],
             [Op("b", b"3", r(4)), Op("c", None)],
             [Op("b", None, r(4))],
@@ -23,8 +23,9 @@ def test_a_batch_is_decided_in_order_against_itself() -> None:
         index={"b": (r(4), r(2))},
         volatile={},
         revision=r(10),
+        written=77,
     )
-    assert [x if isinstance(x, list) else (x.key, x.actual) for x in plan.results if not isinstance(x, tuple)] == [
+    assert [(x.key, x.actual) if isinstance(x, ConflictError) else x for x in plan.results] == [
         [11],
         ("a", 11),
         ("c", 0),
@@ -32,7 +33,11 @@ def test_a_batch_is_decided_in_order_against_itself() -> None:
         [13],
     ]
     assert isinstance(plan.results[1], ConflictError)
-    assert plan.rows == [(11, 11, None, "a", b"1"), (12, 2, 4, "b", None), (13, 13, None, "b", b"4")]
+    assert plan.rows == [
+        (11, 11, None, "a", b"1", "ann", 77),
+        (12, 2, 4, "b", None, "", 77),
+        (13, 13, None, "b", b"4", "", 77),
+    ]
     assert plan.durable == {"a": (11, 11), "b": (13, 13)}
     assert plan.revision == 13
 
@@ -46,16 +51,16 @@ def test_a_refused_commit_leaves_no_trace() -> None:
 def test_keys_in_memory_stay_there_until_they_are_written_durably() -> None:
     old = Record("e", b"0", r(2), r(1))
     plan = plan_batch(
-        [[Op("e", b"1", r(2), durable=False)], [Op("e", b"2", r(4))], [Op("e", b"3", durable=False)]],
+        [[Op("e", b"1", r(2), durable=False, author="ann")], [Op("e", b"2", r(4))], [Op("e", b"3", durable=False)]],
         index={},
         volatile={"e": old},
         revision=r(3),
     )
     assert plan.results == [[4], [5], [6]]
-    assert plan.rows == [(5, 1, None, "e", b"2"), (6, 1, 5, "e", b"3")]
+    assert plan.rows == [(5, 1, None, "e", b"2", "", 0), (6, 1, 5, "e", b"3", "", 0)]
     assert plan.volatile == {"e": None}
     assert plan.moved == {"e"}
-    assert plan.replaced == {4: old}
+    assert plan.replaced == {4: (old, "ann")}
     assert plan.last_volatile == 4
 
 
