@@ -24,7 +24,8 @@ class Tasks:
     def __init__(self, owner: str, *, on_failure: Callable[[str, BaseException], None] | None = None) -> None:
         self.owner = owner
         self._on_failure = on_failure
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        """In the order of their starts, in which they are cancelled: simulations must repeat."""
         self._closed = False
 
     def start(self, name: str, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -33,12 +34,12 @@ class Tasks:
             coro.close()
             raise RuntimeError(f"{self.owner} is closed; cannot start {name}")
         task = asyncio.create_task(coro, name=f"{self.owner}/{name}")
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()

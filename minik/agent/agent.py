@@ -48,6 +48,7 @@ log = logging.getLogger("minik.agent")
 
 RETRY_SECONDS = 1.0
 _CAP_SYS_RESOURCE = 1 << 24
+_SIMULATED_DISK = 100 << 30
 
 
 def pod_events(recorder: Recorder | None) -> Events:
@@ -151,10 +152,13 @@ class Agent:
 
     async def _main(self) -> None:
         engine = await self._engine_info()
-        if self._objects is not None:  # volumes of a real host
+        is_real, disk = self._objects is not None, _SIMULATED_DISK  # volumes of a real host
+        if is_real:
             self._ctx.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-        disk = _disk_size(self._ctx.data_dir)
-        facts = host_facts(self.name, self.node_ip, engine, disk=disk, labels=self._labels, taints=self._taints)
+            disk = _disk_size(self._ctx.data_dir)
+        facts = host_facts(
+            self.name, self.node_ip, engine, disk=disk, labels=self._labels, taints=self._taints, is_real=is_real
+        )
         self._ctx.cpus, self._ctx.memory = facts.cpus * 1000, facts.memory
         self._tasks.start("events", self.observations.run())
         node = await self._register(facts)

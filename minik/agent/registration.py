@@ -69,8 +69,9 @@ def host_facts(
     taints: Sequence[Mapping[str, str]] = (),
     proc: Path = Path("/proc"),
     etc: Path = Path("/etc"),
+    is_real: bool = True,
 ) -> HostFacts:
-    """The host's facts, from its engine and a few files."""
+    """The host's facts, from its engine and, if it `is_real`, a few files."""
     machine = engine.architecture or platform.machine()
     return HostFacts(
         name=name,
@@ -82,8 +83,8 @@ def host_facts(
         kernel=engine.kernel,
         os_image=engine.os_image,
         engine=f"{engine.name}://{engine.version}",
-        machine_id=_first_line(etc / "machine-id"),
-        boot_id=_first_line(proc / "sys/kernel/random/boot_id"),
+        machine_id=_first_line(etc / "machine-id") if is_real else "",
+        boot_id=_first_line(proc / "sys/kernel/random/boot_id") if is_real else "",
         labels=labels or {},
         taints=taints,
     )

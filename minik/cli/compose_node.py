@@ -84,12 +84,15 @@ def build_node(
     node_ip: str,
     clock: Clock,
     entropy: Entropy,
+    host: Host | None = None,
 ) -> Node:
-    """The node that `config` describes, as a client over `transport`."""
+    """The node that `config` describes, as a client over `transport`. `host`: what it stands on, if not what `config` says; a
+    simulated one outlives its agents."""
     client = Client(transport, registry)
     informers = Informers(transport, registry, clock=clock, entropy=entropy)
     recorder = Recorder(client, component="kubelet", host=config.name, clock=clock, entropy=entropy)
-    host = _fake_host(clock, entropy) if config.containers == "fake" else _docker_host(config, informers, clock)
+    if host is None:
+        host = fake_host(clock, entropy) if config.containers == "fake" else _docker_host(config, informers, clock)
     images = ImagePuller(host.runtime, client, clock=clock)
     agent = Agent(
         name=config.name,
@@ -118,7 +121,7 @@ def build_node(
 
 
 @dataclass(frozen=True, slots=True)
-class _Host:
+class Host:
     """What a node stands on. `parts`: what the agent has to be told besides."""
 
     runtime: ContainerRuntime
@@ -128,7 +131,7 @@ class _Host:
     nft: Nft | None = None
 
 
-def _fake_host(clock: Clock, entropy: Entropy) -> _Host:
+def fake_host(clock: Clock, entropy: Entropy) -> Host:
     """Simulated containers, and addresses that lead nowhere."""
     from minik.agent.containers.fake import FakeRuntime
     from minik.agent.hooks import no_hook
@@ -138,10 +141,10 @@ def _fake_host(clock: Clock, entropy: Entropy) -> _Host:
 
     runtime = FakeRuntime(clock=clock, entropy=entropy, info=SIMULATED)
     parts = {"volumes": NoVolumes(), "probe": always_well, "hook": no_hook}
-    return _Host(runtime, FakeNetwork(), is_real=False, parts=parts)
+    return Host(runtime, FakeNetwork(), is_real=False, parts=parts)
 
 
-def _docker_host(config: AgentConfig, informers: Informers, clock: Clock) -> _Host:
+def _docker_host(config: AgentConfig, informers: Informers, clock: Clock) -> Host:
     """Real containers on the host's Docker, in a real network."""
     from minik.agent.containers.docker import DockerRuntime
     from minik.agent.network.nft import open_nft
@@ -151,4 +154,4 @@ def _docker_host(config: AgentConfig, informers: Informers, clock: Clock) -> _Ho
     nft = open_nft()
     network = RoutedNetwork(cluster_cidr=CLUSTER_CIDR, service_cidr=SERVICE_CIDR, dns_address=DNS_SERVICE_IP, nft=nft)
     services = informers.of("services")
-    return _Host(runtime, network, is_real=True, parts={"services": lambda: services.lister}, nft=nft)
+    return Host(runtime, network, is_real=True, parts={"services": lambda: services.lister}, nft=nft)
