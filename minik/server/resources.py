@@ -141,8 +141,10 @@ async def update(
         entry = core.cache.get(key)
         if entry is None:
             if create_if_absent is not None and kind.resource in _CREATED_BY_UPDATE:
-                attributes.verb = "create"
-                return await create(core, create_if_absent(), attributes)
+                made = await _create_by_update(core, create_if_absent(), attributes)
+                if made is not None:
+                    return made
+                continue
             raise errors.not_found(kind.plural, kind.group, attributes.name)
         old = entry.obj
         attributes.old = old
@@ -160,12 +162,25 @@ async def update(
             revision = (await core.store.commit([op]))[0]
             return await _written(core, key, draft, revision)
         except ConflictError as error:
-            if conditional:
+            if conditional and error.actual != ABSENT:  # what was deleted meanwhile is looked for again: NotFound, or made anew
                 raise errors.conflict(kind.plural, kind.group, attributes.name) from error
             await catch_up(core, error)
         finally:
             attributes.finish()
     raise errors.conflict(kind.plural, kind.group, attributes.name)
+
+
+async def _create_by_update(core: Core, draft: Obj, attributes: Attributes) -> Written | None:
+    """The object made by a PUT; None if somebody else made it first, which the cache shows then."""
+    verb, attributes.verb = attributes.verb, "create"
+    try:
+        return await create(core, draft, attributes)
+    except errors.AlreadyExists as error:
+        if not isinstance(error.__cause__, ConflictError):
+            raise
+        attributes.verb = verb
+        await catch_up(core, error.__cause__)
+        return None
 
 
 async def catch_up(core: Core, error: ConflictError) -> None:
