@@ -1,0 +1,185 @@
+"""What must hold at every moment of a run. Fed by engines (containers that start) and by the store (what is published)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from minik.agent import names
+from minik.agent.containers.base import ContainerInfo
+from minik.api.core_v1 import pods
+from minik.api.meta import ROObj, controller_of, is_deleting, uid
+from minik.controllers.common.rollout_scale import max_unavailable
+from minik.storage.base import Event, EventType
+from tests.support.simulation.host import SimulatedNode
+from tests.support.simulation.network import Link
+
+MEMORY_SECONDS = 150.0
+"""How long a former number of replicas, and a create whose answer was lost, may explain a surplus."""
+_OWNERS = ("replicasets.apps", "replicationcontrollers")
+
+
+@dataclass
+class _Set:
+    """A ReplicaSet or ReplicationController and its pods."""
+
+    key: str
+    owner: str
+    asked: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=200))
+    pods: dict[str, ROObj] = field(default_factory=dict)
+
+    def most_asked(self, now: float) -> int:
+        while len(self.asked) > 1 and self.asked[1][0] < now - MEMORY_SECONDS:
+            self.asked.popleft()
+        return max(number for _, number in self.asked)
+
+
+@dataclass
+class _Rollout:
+    """A Deployment that must stay available."""
+
+    key: str
+    replicas: int
+    bound: int
+    is_reached: bool = False
+
+
+class Monitors:
+    """`problems` collects what did not hold, once each."""
+
+    def __init__(self, nodes: Sequence[SimulatedNode], control_link: Link, note: Callable[[str, str], None]) -> None:
+        self.problems: list[str] = []
+        self.is_gentle = False
+        """Nobody but the controllers takes pods away: Deployments must stay available."""
+        self.created_pods = 0
+        self._nodes, self._link, self._note = nodes, control_link, note
+        self._sets: dict[str, _Set] = {}
+        self._set_keys: dict[str, str] = {}
+        self._pods: dict[str, ROObj] = {}
+        self._rollouts: dict[str, _Rollout] = {}
+        self._rollout_keys: dict[str, str] = {}
+
+    def _problem(self, text: str) -> None:
+        if len(self.problems) < 20:
+            self._note("check", text)
+            self.problems.append(f"at {asyncio.get_running_loop().time():.3f}: {text}")
+
+    # --- containers --------------------------------------------------------------------------------------------------
+
+    def started(self, node: str, info: ContainerInfo) -> None:
+        """A container begins to run on `node`."""
+        pod, container = info.labels[names.UID], info.labels[names.CONTAINER]
+        what = f"{info.labels[names.NAMESPACE]}/{info.labels[names.POD_NAME]} ({pod})"
+        for other in self._nodes:
+            for running in other.engine.running():
+                labels = running.labels
+                if labels.get(names.UID) != pod or running.id == info.id or not labels.get(names.CONTAINER):
+                    continue
+                if other.name != node:
+                    self._problem(f"pod {what} runs on {other.name} and on {node}")
+                elif labels[names.CONTAINER] == container:
+                    self._problem(f"container {container} of pod {what} runs twice on {node}")
+
+    # --- the store ---------------------------------------------------------------------------------------------------
+
+    def events(self, events: Sequence[Event]) -> None:
+        touched: dict[str, None] = {}
+        for event in events:
+            resource = event.key.partition("/")[0]
+            if resource == "pods":
+                touched.update(dict.fromkeys(self._pod(event)))
+            elif resource in _OWNERS:
+                self._set(event)
+            elif resource == "deployments.apps" and self.is_gentle:
+                self._deployment(event)
+        if self.is_gentle:
+            self._check_available(touched)
+
+    def _pod(self, event: Event) -> Iterable[str]:
+        """Takes the pod over; the uids of the sets it belongs to."""
+        old = self._pods.pop(event.key, None)
+        new: ROObj | None = None
+        if event.type is EventType.PUT:
+            assert event.value is not None
+            new = self._pods[event.key] = orjson.loads(event.value)
+        before, after = _owner(old), _owner(new)
+        if before in self._sets:
+            self._sets[before].pods.pop(event.key, None)
+        found = self._sets.get(after)
+        if found is not None and new is not None:
+            found.pods[event.key] = new
+            if old is None:
+                self.created_pods += 1
+                self._check_surplus(found)
+        return (before, after)
+
+    def _check_surplus(self, owner: _Set) -> None:
+        now = asyncio.get_running_loop().time()
+        there = sum(1 for pod in owner.pods.values() if pods.is_active(pod))
+        asked = owner.most_asked(now)
+        lost = sum(1 for at in self._link.lost_creates if at > now - MEMORY_SECONDS)
+        if there > asked + lost:
+            self._problem(f"{owner.key} has {there} pods, was asked for {asked}, and {lost} answers were lost")
+
+    def _set(self, event: Event) -> None:
+        if event.type is EventType.DELETE:
+            self._sets.pop(self._set_keys.pop(event.key, ""), None)
+            return
+        assert event.value is not None
+        obj = orjson.loads(event.value)
+        found = self._sets.get(uid(obj))
+        if found is None:
+            found = self._sets[uid(obj)] = _Set(event.key, _owner(obj))
+            self._set_keys[event.key] = uid(obj)
+        number = obj["spec"].get("replicas", 1)
+        if not found.asked or found.asked[-1][1] != number:
+            now = asyncio.get_running_loop().time()
+            if found.asked:  # asked for until now
+                found.asked[-1] = (now, found.asked[-1][1])
+            found.asked.append((now, number))
+
+    # --- Deployments -------------------------------------------------------------------------------------------------
+
+    def _deployment(self, event: Event) -> None:
+        if event.type is EventType.DELETE:
+            self._rollouts.pop(self._rollout_keys.pop(event.key, ""), None)
+            return
+        assert event.value is not None
+        obj = orjson.loads(event.value)
+        if obj["spec"]["strategy"]["type"] != "RollingUpdate" or is_deleting(obj):
+            self._rollouts.pop(uid(obj), None)
+            return
+        number = obj["spec"]["replicas"]
+        found = self._rollouts.get(uid(obj))
+        if found is None or found.replicas != number:
+            self._rollout_keys[event.key] = uid(obj)
+            self._rollouts[uid(obj)] = _Rollout(event.key, number, number - max_unavailable(obj))
+
+    def _check_available(self, touched: Iterable[str]) -> None:
+        owners = dict.fromkeys(self._sets[each].owner for each in touched if each in self._sets)
+        for owner in owners:
+            rollout = self._rollouts.get(owner)
+            if rollout is None:
+                continue
+            available = sum(
+                1
+                for each in self._sets.values()
+                if each.owner == owner
+                for pod in each.pods.values()
+                if pods.is_ready(pod) and not is_deleting(pod)
+            )
+            if available >= rollout.replicas:
+                rollout.is_reached = True
+            elif rollout.is_reached and available < rollout.bound:
+                rollout.is_reached = False
+                self._problem(f"{rollout.key}: {available} pods available, must be {rollout.bound}")
+
+
+def _owner(obj: ROObj | None) -> str:
+    owner: Any = controller_of(obj) if obj is not None else None
+    return owner["uid"] if owner else ""

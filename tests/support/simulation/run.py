@@ -1,0 +1,198 @@
+"""One seed: build a cluster, let people work and things go wrong, then let it settle, and check.
+
+outcome = simulate(Plan(seed=7))
+outcome.problems      [] if all was well
+outcome.fingerprint   the same for the same plan, always and everywhere
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from minik.aio import Tasks
+from minik.api.builtin import builtin_registry
+from minik.cli.controlplane import MASTERS
+from minik.client.client import Client
+from minik.storage.check import check_file
+from minik.storage.compactor import Retention
+from tests.support.simulation import checks, loop
+from tests.support.simulation.disk import Disk
+from tests.support.simulation.faults import Faults
+from tests.support.simulation.history import History
+from tests.support.simulation.host import SimulatedNode
+from tests.support.simulation.monitors import Monitors
+from tests.support.simulation.network import Link
+from tests.support.simulation.server import Server
+from tests.support.simulation.users import User, tidy_up
+
+SETTLE_SECONDS = 1800.0
+"""The longest it may take until all is well again once nothing goes wrong any more."""
+_LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to simulate. What is None is drawn from the seed."""
+
+    seed: int
+    minutes: float | None = None
+    """For how long people work and things go wrong."""
+    nodes: int | None = None
+    faults: bool = True
+    """Without: people are gentle, and Deployments must stay available throughout."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it."""
+
+    plan: Plan
+    problems: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+    simulated: float = 0.0
+    """Seconds of the cluster's time."""
+    seconds: float = 0.0
+    """Seconds that it took."""
+    settled: float = 0.0
+    """Seconds of the cluster's time until all was well."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def simulate(plan: Plan, trace: IO[bytes] | None = None) -> Outcome:
+    """Run `plan`; every line of the history goes to `trace`."""
+    outcome = Outcome(plan)
+    history = History(trace)
+    seeds = loop.Seeds(plan.seed)
+    order = seeds.rng("order") if plan.seed % 2 else None
+    began = time.monotonic()
+    with _no_collector(), _quiet(), tempfile.TemporaryDirectory(prefix="minik-simulation-") as directory:
+        simulation = Simulation(plan, seeds, history, Path(directory))
+        try:
+            loop.run(simulation.run(outcome), order=order)
+        except Exception as error:  # whatever ends a run is a finding
+            logging.getLogger("simulation").exception("the run ended")
+            outcome.problems.append(f"the run ended: {type(error).__name__}: {error}")
+    outcome.fingerprint = history.fingerprint
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """What cycles hold must not end at a moment that depends on what else the process does."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Log records cost more than what they tell here."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, _LOG_LEVEL))
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+_LOG_LEVEL = logging.WARNING
+
+
+class Simulation:
+    """A cluster with its people and its misfortunes."""
+
+    def __init__(self, plan: Plan, seeds: loop.Seeds, history: History, directory: Path) -> None:
+        rng = seeds.rng("plan")
+        self.plan, self.seeds, self.history = plan, seeds, history
+        self.minutes = plan.minutes if plan.minutes is not None else rng.uniform(1.0, 4.0)
+        number = plan.nodes if plan.nodes is not None else rng.randint(2, 4)
+        people, self.pause = rng.randint(1, 3), rng.uniform(0.5, 4.0)
+        retention = rng.choice((Retention(), Retention(age=60.0, revisions=500, at_least=20.0)))
+        self.disk = Disk(directory, seeds.rng("disk"))
+        self.link = Link("server", seeds.rng("link server"), latency=0.001)
+        registry = builtin_registry()
+        self.server = Server(
+            self.disk, self.link, seeds=seeds, history=history, on_events=self._events, retention=retention
+        )
+        self.nodes = [
+            SimulatedNode(each, self.server, registry, seeds=seeds, history=history, on_start=self._started)
+            for each in range(number)
+        ]
+        self.monitors = Monitors(self.nodes, self.link, history.note)
+        self.monitors.is_gentle = not plan.faults
+        self.user_link = Link("users", seeds.rng("link users"), latency=0.01)
+        client = Client(self.server.transport(self.user_link, "minik-admin", MASTERS), registry)
+        self.users = [
+            User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3))
+            for each in range(people)
+        ]  # fmt: skip
+        self.links = [self.link, self.user_link, *(node.link for node in self.nodes)]
+        self.faults = Faults(self, seeds.rng("faults"))
+
+    def _events(self, events: object) -> None:
+        self.monitors.events(events)  # type: ignore[arg-type]
+
+    def _started(self, node: str, info: object) -> None:
+        self.monitors.started(node, info)  # type: ignore[arg-type]
+
+    async def run(self, outcome: Outcome) -> None:
+        tasks = Tasks("simulation")
+        clock = asyncio.get_running_loop()
+        await self.server.start()
+        for node in self.nodes:
+            await node.start_agent()
+        end = clock.time() + 60.0 * self.minutes
+        work = [tasks.start(user.name, user.work(end, self.pause)) for user in self.users]
+        if self.plan.faults:
+            work.append(tasks.start("faults", self.faults.run(end)))
+        await asyncio.gather(*work)
+        await self.faults.heal()
+        calm = clock.time()
+        while not await self.users[0].attempt(tidy_up):
+            pass
+        problems = await self._settle(calm + SETTLE_SECONDS)
+        outcome.settled = clock.time() - calm
+        outcome.problems += [*self.monitors.problems, *self.server.lost, *problems]
+        outcome.simulated = clock.time()
+        outcome.counts = {
+            "events": self.history.events, "faults": self.history.faults, "pods": self.monitors.created_pods,
+            "requests": sum(link.requests for link in self.links), "generations": self.server.generation,
+            "disk": self.disk.commits, "turns": clock.turns,  # type: ignore[attr-defined]  # a SimulatedLoop
+        }  # fmt: skip
+        outcome.problems += await checks.differences(self.server.store, self.server.plane.cache)
+        try:
+            self.server.plane.cache.verify_unchanged()
+        except AssertionError as error:
+            outcome.problems.append(str(error))
+        for node in self.nodes:
+            await node.close()
+        await self.server.stop()
+        await tasks.close()
+        outcome.problems += check_file(self.disk.path)
+
+    async def _settle(self, deadline: float) -> list[str]:
+        """Wait until all is well twice in a row; what is not at the deadline."""
+        clock, well = asyncio.get_running_loop(), 0
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            problems = checks.unsettled(self.server.plane.cache, self.nodes, self.server.plane.manager)
+            well = 0 if problems else well + 1
+            if well == 2:
+                return []
+            if clock.time() > deadline:
+                return problems
