@@ -22,7 +22,7 @@ from typing import NewType, Protocol
 Revision = NewType("Revision", int)
 """Position in the store's log: the first write gets 1, each key written gets a greater one; never goes back, never repeats.
 
-Without gaps, except after a refused write and after a crash.
+Without gaps, except after a refused write, after a crash, and where a store was opened again that had had non-durable keys.
 """
 
 ABSENT = Revision(0)

@@ -108,13 +108,16 @@ def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
     (durable,) = db.execute(Q["last_revision"]).fetchone()
     (oldest,) = db.execute(Q["oldest_history"]).fetchone()
     index = {key: (Revision(revision), Revision(created)) for key, revision, created in db.execute(Q["index"])}
+    volatile = [resource for (resource,) in db.execute(Q["volatile"])]
+    # Clients may hold the last revision together with non-durable objects, which are gone: it must lie before their history.
+    lost = 1 if volatile else 0
     return Contents(
-        revision=Revision(max(durable, meta["ceiling"], meta["floor"])),
+        revision=Revision(max(durable, meta["ceiling"], meta["floor"]) + lost),
         floor=Revision(meta["floor"]),
         forgotten=Revision(min(meta["floor"], oldest - 1 if oldest is not None else meta["floor"])),
         ceiling=Revision(meta["ceiling"]),
         index=index,
-        volatile=[resource for (resource,) in db.execute(Q["volatile"])],
+        volatile=volatile,
         marks=db.execute(Q["marks"]).fetchall(),
     )
 

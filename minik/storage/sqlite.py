@@ -323,6 +323,8 @@ class SqliteStore:
                 extras.floor = floor
         if self._wanted_floor is not None:
             extras.floor = max(self._wanted_floor, extras.floor or self._wanted_floor)
+        if extras.floor is not None and extras.floor > self._ceiling:  # the floor's own write may be a deletion, or of no key on disk
+            extras.ceiling = max(extras.floor, extras.ceiling or extras.floor)
         floor = extras.floor or self._floor
         if floor > self._forgotten:
             extras.forget = (floor, SLICE_ROWS)

@@ -112,8 +112,25 @@ async def test_non_durable_keys_end_with_the_process_and_revisions_do_not_repeat
         assert (await first(after.watch("", since=revision))).revision == new
     await store.close()
     async with copy_of(tmp_path / "data", tmp_path / "closed") as after:
-        assert await after.current_revision() == 6, "a clean end skips no revisions"
-        assert await after.floors() == {"events": 6}
+        assert await after.current_revision() == 7, "a clean end skips one revision, no more"
+        assert await after.floors() == {"events": 7}
+        with pytest.raises(CompactedError):  # who watched up to the last write must learn that the objects are gone
+            await first(after.watch("events/", since=Revision(6)))
+
+
+async def test_a_store_opens_again_whatever_was_compacted(store: SqliteStore, tmp_path: Path) -> None:
+    await store.commit([Op("a/a/1", b"x")])
+    await store.commit([Op("a/a/1", None)])
+    await store.compact(Revision(2))
+    async with copy_of(tmp_path / "data", tmp_path / "only a deletion") as after:
+        assert (await after.current_revision(), await after.oldest_revision()) == (2, 2)
+        await after.commit([Op("e/a/1", b"x", durable=False)])
+    async with copy_of(tmp_path / "only a deletion", tmp_path / "only in memory") as after:
+        revision = await after.current_revision()
+        await after.compact(revision)
+    async with copy_of(tmp_path / "only in memory", tmp_path / "and again") as after:
+        assert await after.current_revision() == revision + 1
+        assert await after.oldest_revision() == revision
 
 
 async def test_non_durable_writes_do_not_touch_the_disk(store: SqliteStore, tmp_path: Path) -> None:
