@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from minik.aio import Tasks
 from minik.clock import Clock
+from minik.files import sync_directory
 from minik.storage import check, database
 from minik.storage.base import (
     ClosedError,
@@ -140,6 +141,8 @@ class SqliteStore:
             problems = await db.run(check.check_quickly)
             if problems:
                 raise OpenError(f"{path} is damaged: {'; '.join(problems)}")
+            await db.run(database.settle)
+            sync_directory(path.parent)
         except BaseException as error:
             if db is not None:
                 await db.close()
@@ -323,7 +326,7 @@ class SqliteStore:
                 extras.floor = floor
         if self._wanted_floor is not None:
             extras.floor = max(self._wanted_floor, extras.floor or self._wanted_floor)
-        if extras.floor is not None and extras.floor > self._ceiling:  # the floor's own write may be a deletion, or of no key on disk
+        if extras.floor is not None and extras.floor > self._ceiling:  # no row on disk need be as late as the floor
             extras.ceiling = max(extras.floor, extras.ceiling or extras.floor)
         floor = extras.floor or self._floor
         if floor > self._forgotten:
