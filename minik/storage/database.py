@@ -205,6 +205,18 @@ def checkpoint(db: sqlite3.Connection, *, truncate: bool = False) -> None:
     db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchall()
 
 
+def settle(db: sqlite3.Connection) -> None:
+    """Bring to disk what is in the file before anybody is shown it.
+
+    A process that was killed between a write and its sync left a log that the next one reads, but that a power cut could still take.
+    """
+    try:
+        checkpoint(db)  # syncs the log before it does anything else
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+
+
 def get(db: sqlite3.Connection, key: str) -> Record | None:
     row = db.execute(Q["get"], {"key": key}).fetchone()
     return None if row is None else Record(*row)

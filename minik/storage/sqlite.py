@@ -141,8 +141,8 @@ class SqliteStore:
             problems = await db.run(check.check_quickly)
             if problems:
                 raise OpenError(f"{path} is damaged: {'; '.join(problems)}")
+            sync_directory(path.parent)  # the names first: that of the log, before anything of it goes into the file
             await db.run(database.settle)
-            sync_directory(path.parent)
         except BaseException as error:
             if db is not None:
                 await db.close()
