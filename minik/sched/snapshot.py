@@ -7,6 +7,7 @@ all else in units (bytes, pieces).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from minik.api import meta
@@ -20,7 +21,7 @@ MAX_FOUND = 24
 class PodInfo:
     """A pod as the scheduler sees it; computed once for each object."""
 
-    __slots__ = ("host_ports", "key", "labels", "node", "obj", "owner", "priority", "requests", "spec", "uid")
+    __slots__ = ("host_ports", "key", "node", "obj", "owner", "priority", "requests", "spec", "uid")
 
     def __init__(self, obj: ROObj) -> None:
         spec: Mapping[str, Any] = obj["spec"]
@@ -28,13 +29,22 @@ class PodInfo:
         self.spec = spec
         self.key: Key = meta.key(obj)
         self.uid: str = meta.uid(obj)
-        self.labels: Mapping[str, str] = meta.labels(obj)
         self.node: str = spec.get("nodeName") or ""
         self.priority: int = spec.get("priority") or 0
-        self.requests: dict[str, int] = pods.pod_requests(obj)
+        self.requests = _equal_requests(tuple(pods.pod_requests(obj).items()))
         owner = meta.controller_of(obj)
         self.owner: str = owner["uid"] if owner else ""
         self.host_ports: Sequence[tuple[str, str, int]] = pods.host_ports(obj)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return meta.labels(self.obj)
+
+
+@lru_cache(maxsize=4096)
+def _equal_requests(items: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
+    """One mapping for all pods that ask for the same."""
+    return dict(items)
 
 
 class NodeInfo:

@@ -12,6 +12,7 @@ import orjson
 
 from minik.api.meta import ROObj
 from minik.storage.base import Event, EventType, Record, Revision
+from minik.storage.sharing import MAX_RAW, share
 
 ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
@@ -61,10 +62,12 @@ class Entry:
 
     @property
     def obj(self) -> ROObj:
-        """The decoded object: decoded on the first use, shared by everyone, read-only."""
+        """The decoded object: decoded on the first use, shared by everyone, read-only. Parts of it are parts of other objects too."""
         obj = self._obj
         if obj is None:
-            obj = self._obj = orjson.loads(self.raw)
+            raw = self.raw
+            decoded = orjson.loads(raw)
+            obj = self._obj = share(decoded) if len(raw) <= MAX_RAW and type(decoded) is dict else decoded
         return obj
 
     @property
