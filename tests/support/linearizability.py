@@ -88,6 +88,13 @@ class Facts:
     """What contents are known to have been: content → (revision, uid)."""
 
     versions: Mapping[Content, tuple[int, str]]
+    revisions: frozenset[int] = frozenset()
+
+    def is_at(self, state: State, revision: int) -> bool:
+        """Whether the register can be at that revision: it is, or nobody saw the content that is there nor that revision's."""
+        if state.revision:
+            return state.revision == revision
+        return revision > state.floor and revision not in self.revisions
 
 
 def gather(operations: Iterable[Operation]) -> tuple[Facts, list[str]]:
@@ -106,7 +113,7 @@ def gather(operations: Iterable[Operation]) -> tuple[Facts, list[str]]:
         held = contents.setdefault(op.revision, op.content)
         if held != op.content:
             found.append(f"{op.key}: revision {op.revision} was used twice: for {held} and for {op.content}")
-    return Facts(versions), found
+    return Facts(versions, frozenset(contents)), found
 
 
 def changes_nothing(op: Operation) -> bool:
@@ -145,7 +152,7 @@ def step(state: State, op: Operation, facts: Facts) -> State | None:
         return None
     if op.verb == "create":
         return None
-    if op.if_revision and op.if_revision != state.revision:
+    if op.if_revision and not facts.is_at(state, op.if_revision):
         return None
     if op.if_uid and state.uid and op.if_uid != state.uid:
         return None

@@ -53,7 +53,10 @@ from tests.support.wire import CutError, NotSentError, Wire
 
 How = Literal["load", "starting", "twice", "stop"]
 
-CLIENTS, VOLATILE_CLIENTS, NAMES = 14, 4, 8
+NAMES = 8
+"""Of objects for each kind and namespace: few, so that clients meet."""
+CLIENTS = (14, 4)
+"""Those that write durable objects, and those that write the others."""
 CHECK_EVERY = 20
 """Rounds between two looks at the file's invariants."""
 
@@ -111,11 +114,14 @@ class Result:
 class _Torture:
     """One run. `between(data_dir, round)` is called while the server is dead, for sabotage."""
 
-    def __init__(self, server: Server, seed: int, between: Callable[[Path, int], None] | None) -> None:
+    def __init__(
+        self, server: Server, seed: int, clients: tuple[int, int], between: Callable[[Path, int], None] | None
+    ) -> None:
         self.server = server
         self.record = Record()
         self.result = Result(seed, self.record)
         self.seed = seed
+        self.clients = clients
         self.between = between
         self.failures: list[BaseException] = []
         self.tasks = Tasks("torture", on_failure=lambda _name, error: self.failures.append(error))
@@ -241,8 +247,8 @@ class _Torture:
             self._follow(Watcher("events", EVENTS, self.record, self.wire()))
             self._follow(Watcher("leases", LEASES, self.record, self.wire(), namespace="kube-node-lease"))
             await self._until(lambda: all(watcher.revision for watcher in self.watchers), "the watchers' lists")
-            clients = [self._client(i, durable=True) for i in range(CLIENTS)]
-            clients += [self._client(i, durable=False) for i in range(VOLATILE_CLIENTS)]
+            clients = [self._client(i, durable=True) for i in range(self.clients[0])]
+            clients += [self._client(i, durable=False) for i in range(self.clients[1])]
             await self.end()
             for number, planned in enumerate(plan):
                 await self.round(number, planned)
@@ -319,18 +325,18 @@ def _has_reached(watcher: Watcher, revision: int) -> bool:
 
 def torture(
     server: Server,
+    plan: Sequence[Round],
     *,
-    rounds: int,
     seed: int,
+    clients: tuple[int, int] = CLIENTS,
     between: Callable[[Path, int], None] | None = None,
-    plan: Sequence[Round] = (),
 ) -> Result:
-    """Run it. `server` is not started yet and is stopped afterwards. `plan` instead of one made from the seed.
+    """Run it. `server` is not started yet and is stopped afterwards. `clients`: how many, as CLIENTS. `between`: as in `_Torture`.
 
     Raises AssertionError if the server ends by itself, does not start, does not answer or does not end.
     """
     try:
-        return asyncio.run(_Torture(server, seed, between).run(plan or plan_rounds(rounds, seed)))
+        return asyncio.run(_Torture(server, seed, clients, between).run(plan))
     finally:
         server.kill()
 
@@ -344,7 +350,7 @@ def judge(result: Result) -> list[str]:
     found += linearizability.check(durable)
     found += linearizability.check(volatile, losses={op.key: record.deaths for op in volatile})
     found += linearizability.check_revisions(record.glimpses())
-    found += _judge_revisions(record)
+    found += watchlog.check_unique(record.operations, record.transcripts)
     for transcript in record.transcripts:
         found += watchlog.check_order(transcript)
     following = [t for t in record.transcripts if t.scope.resource == CONFIG_MAPS.resource]
@@ -359,21 +365,4 @@ def judge(result: Result) -> list[str]:
     for transcript in record.transcripts:
         if transcript not in following:
             found += watchlog.check_view(transcript, record.listings)
-    return found
-
-
-def _judge_revisions(record: Record) -> list[str]:
-    """No revision stands for two states, of whatever kinds, durable or not."""
-    found = []
-    shown: dict[int, tuple[str, object]] = {}
-    versions = [(op.revision, op.key, op.content) for op in record.operations if op.revision and op.outcome == "done"]
-    for transcript in record.transcripts:
-        if not transcript.scope.shade:  # what leaves a selection is shown with its last selected state
-            versions += [
-                (e.version.revision, e.key, None if e.type == "DELETED" else e.version.content)
-                for e in transcript.events
-            ]
-    for revision, key, content in versions:
-        if shown.setdefault(revision, (key, content)) != (key, content):
-            found.append(f"revision {revision} stands for {shown[revision]} and for {(key, content)}")
     return found

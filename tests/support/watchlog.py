@@ -288,12 +288,33 @@ def _explain_write(
     (op,) = writers.values()
     if op.outcome not in ("done", "unknown"):
         return [f"{event} comes from an operation that failed: {op}"]
+    if (op.verb == "create") > (before is None) or (before is None and op.verb != "create" and not op.creates):
+        return [f"{event} after {old} cannot be the work of {op}"]
     if op.outcome == "done" and op.revision != event.version.revision:
         return [f"{event} comes from {op}, which was acknowledged as revision {op.revision}"]
     if id(op) in used:
         return [f"{event} comes from {op}, which took effect at {used[id(op)]} already"]
     used[id(op)] = event.version.revision
     return []
+
+
+def check_unique(operations: Iterable[Operation], transcripts: Iterable[Transcript]) -> list[str]:
+    """No revision stands for two writes, of whatever kinds."""
+    versions = [
+        (op.revision, op.key, op.content) for op in operations if op.outcome == "done" and op.content is not None
+    ]
+    for transcript in transcripts:
+        if not transcript.scope.shade:  # what leaves a selection is shown with its last selected state
+            versions += [
+                (version.revision, key, None if type_ == "DELETED" else version.content)
+                for type_, key, version, _ in transcript.events
+            ]
+    shown: dict[int, tuple[str, Content | None]] = {}
+    return [
+        f"revision {revision} stands for {shown[revision]} and for {(key, content)}"
+        for revision, key, content in versions
+        if shown.setdefault(revision, (key, content)) != (key, content)
+    ]
 
 
 def check_view(transcript: Transcript, listings: Iterable[Listing]) -> list[str]:
