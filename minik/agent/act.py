@@ -68,6 +68,8 @@ async def _settled(coro: Coroutine[Any, Any, _T]) -> _T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # of no interest to whoever gave up
         raise
 
 

@@ -76,6 +76,9 @@ class PodWorker:
             return
         # Our own status coming back changes nothing that is planned from.
         is_news = not (_same_but_status(pod, self.pod) and pod.get("status") == self.pod.get("status"))
+        self._take(pod, is_news=is_news)
+
+    def _take(self, pod: ROObj, *, is_news: bool) -> None:
         self.pod = pod
         if is_news:
             self._has_news = True
@@ -244,12 +247,19 @@ class PodWorker:
         await self._report()
         await self._actor.act(self.pod, self.memory, Finish())
         if not self.is_gone:
-            with contextlib.suppress(NotFound, Conflict):
-                await self._ctx.client.delete(
-                    "pods", meta.name(self.pod), meta.namespace(self.pod), uid=self.uid, grace_seconds=0
-                )
+            await self._delete()
         self.close()
         self._on_done(self.uid)
+
+    async def _delete(self) -> None:
+        """Its object, if that is still there."""
+        client, namespace, name = self._ctx.client, meta.namespace(self.pod), meta.name(self.pod)
+        with contextlib.suppress(NotFound):
+            try:
+                await client.delete("pods", name, namespace, uid=self.uid, grace_seconds=0)
+            except Conflict:
+                if meta.uid(await client.get("pods", name, namespace)) == self.uid:
+                    raise  # not another of that name: somebody was quicker with another write
 
     # --- reporting -------------------------------------------------------------------------------------------------------
 
@@ -299,7 +309,11 @@ class PodWorker:
             except (NotFound, Conflict):
                 return  # it is gone, or another of its name is there: the informer will say so
             if meta.uid(answer) == self.uid and meta.revision(answer) >= meta.revision(self.pod) and not self.is_gone:
-                self.pod = answer
+                # It may tell what the watch has not told yet, and will then not tell again: of a deletion, or of a status that others
+                # changed and that the patch, made from the older one, did not put right.
+                is_written = meta.revision(answer) > meta.revision(self.pod)
+                is_other = is_written and bool(status_patch(answer.get("status") or {}, status))
+                self._take(answer, is_news=is_other or not _same_but_status(answer, self.pod))
 
     async def _read_messages(self, observed: ObservedPod) -> None:
         """The termination messages of containers that have ended, each read once."""

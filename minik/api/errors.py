@@ -183,6 +183,12 @@ def forbidden(plural: str, group: str, name: str, why: str) -> Forbidden:
     return Forbidden(f"{of} is forbidden: {why}", details=resource_details(group=group, kind=plural, name=name))
 
 
+def is_namespace_terminating(error: Exception) -> bool:
+    """Whether something could not be created because its namespace is being deleted (NamespaceTerminatingCause)."""
+    causes = (error.details or {}).get("causes") or () if isinstance(error, Forbidden) else ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+
+
 # --- field errors -------------------------------------------------------------------------------------------------
 
 

@@ -242,6 +242,9 @@ class Informer:
     def _apply(self, type_: str, obj: ROObj) -> None:
         self.events += 1
         metadata = obj["metadata"]
+        revision = int(metadata["resourceVersion"])
+        if revision <= self.revision:
+            return  # seen: a server may repeat itself after a reconnect, and if that is cut off, old states would stay
         key = Key(metadata.get("namespace", ""), metadata["name"])
         if type_ == "DELETED":
             # The last known state goes to the handlers; the event's may be newer (a final update) and is what counts.
@@ -251,7 +254,7 @@ class Informer:
             self._put(key, obj)
         if self._gone:
             self._settle_gone(key)
-        self._reached(int(metadata["resourceVersion"]))
+        self._reached(revision)
 
     def _put(self, key: Key, obj: ROObj) -> None:
         old = self.store.objects.get(key)

@@ -16,12 +16,12 @@ from minik.api import meta
 from minik.api.errors import (
     AlreadyExists,
     Conflict,
-    Forbidden,
     NotFound,
     ServiceUnavailable,
     StatusError,
     Timeout,
     TooManyRequests,
+    is_namespace_terminating,
 )
 from minik.api.kind import Kind
 from minik.api.meta import Key, ROObj
@@ -124,10 +124,7 @@ async def run_controllers(
 
 def _is_ordinary(error: Exception) -> bool:
     """Whether an error is part of the day: the next try, or the next event, settles it."""
-    if isinstance(error, Forbidden):
-        causes = (error.details or {}).get("causes") or ()
-        return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
-    return isinstance(error, _ORDINARY)
+    return isinstance(error, _ORDINARY) or is_namespace_terminating(error)
 
 
 class _Runner:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from minik.api import meta, times
 from minik.api.core_v1 import pods
-from minik.api.errors import NotFound, StatusError
+from minik.api.errors import NotFound, StatusError, is_namespace_terminating
 from minik.api.meta import Obj, ROObj
 from minik.client.controller import Context
 
@@ -127,17 +127,16 @@ def plan_status(owner: ROObj, counts: Counts, *, failure: str, now: datetime) ->
     status = {k: v for k, v in status.items() if v or k == "replicas"}
     others = [c for c in old.get("conditions") or () if c["type"] != "ReplicaFailure"]
     if failure:
-        before = meta.condition(owner, "ReplicaFailure")
-        status["conditions"] = [
-            *others,
-            {
-                "type": "ReplicaFailure",
-                "status": "True",
-                "reason": "FailedCreate",
-                "message": failure,
-                "lastTransitionTime": before["lastTransitionTime"] if before else times.format_time(now),
-            },
-        ]
+        # The first failure stands (replica_set_utils.go calculateStatus): each names another pod, and a status that changes with
+        # every attempt would call for the next one at once.
+        condition = meta.condition(owner, "ReplicaFailure") or {
+            "type": "ReplicaFailure",
+            "status": "True",
+            "reason": "FailedCreate",
+            "message": failure,
+            "lastTransitionTime": times.format_time(now),
+        }
+        status["conditions"] = [*others, condition]
     elif others:
         status["conditions"] = others
     return status
@@ -178,10 +177,12 @@ async def _all(calls: Sequence[object]) -> None:
 
 
 async def create_pod(ctx: Context, owner: ROObj, pod: Obj) -> None:
-    """Create one pod and say so in an Event. Raises StatusError."""
+    """Create one pod and say so in an Event. Raises StatusError, but not because the namespace is being deleted."""
     try:
         created = await ctx.client.create("pods", pod)
     except StatusError as error:
+        if is_namespace_terminating(error):
+            return  # nothing can be created any more, and what is there goes too
         ctx.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
         raise
     ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {meta.name(created)}")

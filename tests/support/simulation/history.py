@@ -29,11 +29,20 @@ class History:
         return self._digest.hexdigest()
 
     def _add(self, line: bytes) -> None:
-        line = b"%.6f %b\n" % (asyncio.get_running_loop().time(), line)
+        line = b"%.6f %b\n" % (_now(), line)
         self.lines += 1
         self._digest.update(line)
         if self._trace is not None:
             self._trace.write(line)
+
+    @property
+    def is_traced(self) -> bool:
+        return self._trace is not None
+
+    def log(self, text: str) -> None:
+        """What was logged: for the trace only."""
+        if self._trace is not None:
+            self._trace.write(b"%.6f log %b\n" % (_now(), text.encode()))
 
     def store(self, events: Sequence[Event]) -> None:
         """What a store published."""
@@ -47,3 +56,10 @@ class History:
         if kind == "fault":
             self.faults += 1
         self._add(f"{kind} {text}".encode())
+
+
+def _now() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # before the run, or after it
+        return 0.0

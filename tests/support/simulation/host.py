@@ -92,6 +92,10 @@ class Engine(FakeRuntime):
         if container.info.labels.get(names.CONTAINER):
             self._on_start(container.info)
 
+    @property
+    def is_available(self) -> bool:
+        return self._available
+
     def running(self) -> list[ContainerInfo]:
         """What runs now, in the order of creation."""
         return [each.info for each in self._containers.values() if each.info.state == "running"]
@@ -104,6 +108,12 @@ class Engine(FakeRuntime):
         self._work = Tasks(f"engine {self.node}")
         self._events = None
         self.power_loss()
+
+    def heal(self) -> None:
+        """Everything works again."""
+        self.slow = 1.0
+        self._fail_pull.clear()
+        self.set_available(True)
 
     async def close(self) -> None:
         """The agent ends; the engine does not."""

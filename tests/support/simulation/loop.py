@@ -115,8 +115,20 @@ def run(coro: Coroutine[Any, Any, T], *, order: random.Random | None = None) -> 
 class HostClock(LoopClock):
     """The clock of one host: `jump` moves its wall time, as an administrator or NTP does; monotonic time never jumps."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._right = self.epoch
+
     def jump(self, seconds: float) -> None:
         self.epoch += timedelta(seconds=seconds)
+
+    def set_right(self) -> None:
+        self.epoch = self._right
+
+    @property
+    def error(self) -> float:
+        """Seconds that it is ahead."""
+        return (self.epoch - self._right).total_seconds()
 
 
 class Seeds:

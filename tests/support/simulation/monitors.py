@@ -21,6 +21,8 @@ from tests.support.simulation.network import Link
 
 MEMORY_SECONDS = 150.0
 """How long a former number of replicas, and a create whose answer was lost, may explain a surplus."""
+_BUSY_SECONDS, _BUSY_WRITES = 10.0, 150
+"""Whoever writes one object that often in that time is going round in circles."""
 _OWNERS = ("replicasets.apps", "replicationcontrollers")
 
 
@@ -63,6 +65,7 @@ class Monitors:
         self._pods: dict[str, ROObj] = {}
         self._rollouts: dict[str, _Rollout] = {}
         self._rollout_keys: dict[str, str] = {}
+        self._writes: dict[str, tuple[float, int]] = {}
 
     def _problem(self, text: str) -> None:
         if len(self.problems) < 20:
@@ -91,6 +94,7 @@ class Monitors:
         touched: dict[str, None] = {}
         for event in events:
             resource = event.key.partition("/")[0]
+            self._count(event.key)
             if resource == "pods":
                 touched.update(dict.fromkeys(self._pod(event)))
             elif resource in _OWNERS:
@@ -99,6 +103,15 @@ class Monitors:
                 self._deployment(event)
         if self.is_gentle:
             self._check_available(touched)
+
+    def _count(self, key: str) -> None:
+        now = asyncio.get_running_loop().time()
+        since, number = self._writes.get(key, (now, 0))
+        if now - since > _BUSY_SECONDS:
+            since, number = now, 0
+        self._writes[key] = (since, number + 1)
+        if number == _BUSY_WRITES:
+            self._problem(f"{key} was written {number} times within {now - since:.1f} s")
 
     def _pod(self, event: Event) -> Iterable[str]:
         """Takes the pod over; the uids of the sets it belongs to."""

@@ -229,7 +229,7 @@ class LinkTransport:
                     return
                 if link.rng.random() < 0.3:
                     await asyncio.sleep(link.latency * link.rng.random())
-                while (wait := link.stalled_until - loop.time()) > 0:
+                if (wait := link.stalled_until - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 watch.put(event)
             watch.finish(None)

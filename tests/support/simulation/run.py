@@ -12,6 +12,7 @@ import gc
 import logging
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from minik.aio import Tasks
 from minik.api.builtin import builtin_registry
 from minik.cli.controlplane import MASTERS
 from minik.client.client import Client
+from minik.log import TextFormatter
 from minik.storage.check import check_file
 from minik.storage.compactor import Retention
 from tests.support.simulation import checks, loop
@@ -74,13 +76,12 @@ def simulate(plan: Plan, trace: IO[bytes] | None = None) -> Outcome:
     seeds = loop.Seeds(plan.seed)
     order = seeds.rng("order") if plan.seed % 2 else None
     began = time.monotonic()
-    with _no_collector(), _quiet(), tempfile.TemporaryDirectory(prefix="minik-simulation-") as directory:
+    with _no_collector(), _logging(history, outcome.problems), tempfile.TemporaryDirectory(prefix="minik-simulation-") as directory:
         simulation = Simulation(plan, seeds, history, Path(directory))
         try:
             loop.run(simulation.run(outcome), order=order)
         except Exception as error:  # whatever ends a run is a finding
-            logging.getLogger("simulation").exception("the run ended")
-            outcome.problems.append(f"the run ended: {type(error).__name__}: {error}")
+            outcome.problems.append("the run ended: " + "".join(traceback.format_exception(error)))
     outcome.fingerprint = history.fingerprint
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -99,18 +100,32 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
+class _Log(logging.Handler):
+    """Errors that are logged are findings; the rest goes to the trace (it does not count for the fingerprint)."""
+
+    def __init__(self, history: History, problems: list[str]) -> None:
+        super().__init__(logging.INFO if history.is_traced else logging.ERROR)
+        self._history, self._problems = history, problems
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = TextFormatter().format(record).split(" ", 1)[1]
+        self._history.log(text)
+        if record.levelno >= logging.ERROR and len(self._problems) < 20:
+            self._problems.append(f"logged: {text}")
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Log records cost more than what they tell here."""
-    before = logging.root.manager.disable
-    logging.disable(max(before, _LOG_LEVEL))
+def _logging(history: History, problems: list[str]) -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    handler = _Log(history, problems)
+    root.handlers = [handler]
+    root.setLevel(handler.level)
     try:
         yield
     finally:
-        logging.disable(before)
-
-
-_LOG_LEVEL = logging.WARNING
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 class Simulation:
