@@ -8,7 +8,9 @@ Knows no kinds: keys are text (`pods/default/web`), values are bytes. Implementa
     ├── CompactedError   the asked revision lies before the retained window
     ├── SlowReaderError  a watcher did not read and its buffer is full; it must list again
     ├── StoreFullError   the medium refused the write (disk full, read-only); nothing was written
+    ├── UnknownError     the medium failed in the midst of the write: a crash right now may bring it back, else it is gone
     ├── OpenError        the store cannot be opened: in use, of a newer release, damaged; the text is for a person
+    ├── BackupError      a backup cannot be made or restored, and why; the store and the old state are as they were
     └── ClosedError      the store is closed
 """
 
@@ -57,6 +59,14 @@ class SlowReaderError(StoreError):
 
 class StoreFullError(StoreError):
     """The medium refused the write; nothing was written."""
+
+
+class UnknownError(StoreError):
+    """The medium failed in the midst of the write: after a crash it may be there; if the process goes on, it is not."""
+
+
+class BackupError(StoreError):
+    """A backup cannot be made or restored, and why."""
 
 
 class OpenError(StoreError):

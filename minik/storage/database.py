@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-from minik.storage.base import Event, EventType, OpenError, Record, Revision
+from minik.storage.base import Event, EventType, OpenError, Record, Revision, StoreError
 from minik.storage.journal import Row
 from minik.storage.versions import VersionRow
 
@@ -71,6 +71,8 @@ class Contents:
 
     revision: Revision
     """All revisions given out before are at most this."""
+    durable: Revision
+    """The last one of which the file shows a trace."""
     floor: Revision
     forgotten: Revision
     """Up to here history has no rows any more; it may lag behind the floor."""
@@ -113,6 +115,7 @@ def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
     lost = 1 if volatile else 0
     return Contents(
         revision=Revision(max(durable, meta["ceiling"], meta["floor"]) + lost),
+        durable=Revision(max(durable, meta["floor"])),
         floor=Revision(meta["floor"]),
         forgotten=Revision(min(meta["floor"], oldest - 1 if oldest is not None else meta["floor"])),
         ceiling=Revision(meta["ceiling"]),
@@ -136,7 +139,7 @@ def _migrate(db: sqlite3.Connection) -> None:
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         stamp = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {number};"
         try:
-            db.executescript(f"BEGIN IMMEDIATE; {script} {stamp} COMMIT;")
+            db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{stamp}\nCOMMIT;")
         except sqlite3.Error:
             if db.in_transaction:
                 db.rollback()
@@ -205,7 +208,18 @@ def checkpoint(db: sqlite3.Connection, *, truncate: bool = False) -> None:
     db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})").fetchall()
 
 
-def settle(db: sqlite3.Connection) -> None:
+def settle(db: sqlite3.Connection, ceiling: Revision, revision: Revision) -> None:
+    """Write something, durable on return, after a transaction that failed: nothing of that can come back afterwards.
+
+    `ceiling` must be new. Raises StoreError if there are rows after `revision`, which are of the failed transaction.
+    """
+    (found,) = db.execute(Q["last_revision"]).fetchone()
+    if found > revision:
+        raise StoreError(f"a transaction that failed is there all the same (revision {found} after {revision})")
+    write(db, (), Extras(ceiling=ceiling))
+
+
+def sync_log(db: sqlite3.Connection) -> None:
     """Bring to disk what is in the file before anybody is shown it.
 
     A process that was killed between a write and its sync left a log that the next one reads, but that a power cut could still take.
@@ -232,10 +246,27 @@ def list_page(db: sqlite3.Connection, prefix: str, after: str, limit: int) -> tu
     return [Record(*row) for row in rows], total
 
 
-def list_at(db: sqlite3.Connection, prefix: str, after: str, at: Revision) -> list[Record]:
-    """All records as of `at`, which must be within the history."""
+def first_writes(
+    db: sqlite3.Connection, prefix: str, after: str, since: int, upto: int
+) -> list[tuple[str, int, int | None]]:
+    """Per key written after `since` up to `upto`: the first such write, and the revision it replaced, if any."""
+    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "after": after, "since": since, "upto": upto}
+    return db.execute(Q["first_writes"], bounds).fetchall()
+
+
+def list_at(
+    db: sqlite3.Connection, prefix: str, after: str, at: Revision, limit: int, writes: Mapping[str, int]
+) -> tuple[list[Record], int]:
+    """The records as of `at`, at most `limit` (0: all) in key order, and how many there are in all.
+
+    `writes`: of the keys that existed then and were written since, the first write since.
+    """
     bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "after": after, "at": at}
-    return [Record(*row) for row in db.execute(Q["list_at"], bounds)]
+    found = [Record(*row) for row in db.execute(Q["list_unchanged"], {**bounds, "limit": limit or _ALL})]
+    (unchanged,) = db.execute(Q["count_unchanged"], bounds).fetchone()
+    for key in sorted(writes)[: limit or None]:
+        found.append(Record(*db.execute(Q["replaced"], {"revision": writes[key]}).fetchone()))
+    return found, unchanged + len(writes)
 
 
 def events(db: sqlite3.Connection, prefix: str, since: Revision, upto: Revision | None, limit: int) -> list[Event]:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import orjson
 
 from minik.api.meta import ROObj
+from minik.memory import untrack
 from minik.storage.base import Event, EventType, Record, Revision
 from minik.storage.sharing import MAX_RAW, share
 
@@ -46,6 +47,7 @@ class Entry:
         """The JSON bytes as served, `resourceVersion` filled in."""
         self._obj: ROObj | None = None
         self._frames: dict[str, bytes] | None = None
+        untrack(self)
 
     @classmethod
     def of(cls, record: Record) -> Entry:
@@ -121,6 +123,7 @@ class CacheEvent:
         self.time = 0.0
         """When it was published, by the event loop's clock."""
         self._left: Entry | None = None
+        untrack(self)
 
     @classmethod
     def of(cls, event: Event, entry: Entry, previous: Entry | None) -> CacheEvent:

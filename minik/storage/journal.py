@@ -102,7 +102,7 @@ def _write(plan: BatchPlan, op: Op, index: Mapping[str, Place], volatile: Mappin
     else:
         plan.events.append(Event(EventType.PUT, key, value, before, revision, created))
     if on_disk[0] != ABSENT or (op.durable and value is not None):
-        plan.rows.append((revision, created, on_disk[0] or None, key, value, op.author, plan.written))
+        plan.rows.append((revision, created, on_disk[0] or None, key, value, _clean(op.author), plan.written))
         plan.durable[key] = _GONE if value is None else (revision, created)
         if record is not None:
             plan.volatile[key] = None
@@ -112,3 +112,8 @@ def _write(plan: BatchPlan, op: Op, index: Mapping[str, Place], volatile: Mappin
         plan.replaced[revision] = (record, op.author)
         plan.last_volatile = revision
     return revision
+
+
+def _clean(author: str) -> str:
+    """As UTF-8 can hold it: names come from headers, which may hold anything, and must not fail a write."""
+    return author if author.isascii() else author.encode("utf-8", "replace").decode()

@@ -54,17 +54,16 @@ END;
 -- name: migration 2
 ALTER TABLE history ADD COLUMN author TEXT;
 ALTER TABLE history ADD COLUMN written INTEGER CHECK (written >= 0);
+-- Now whether the index in memory is right about what a write replaces is decided by the constraints of the two tables.
 DROP TRIGGER write_one;
 DROP VIEW write;
 CREATE VIEW write AS
     SELECT 0 AS revision, 0 AS created, 0 AS replaced, '' AS key, x'' AS value, '' AS author, 0 AS written;
 CREATE TRIGGER write_one INSTEAD OF INSERT ON write WHEN NEW.key IS NOT NULL
 BEGIN
-    SELECT RAISE(ABORT, 'the file and the index in memory disagree')
-        WHERE NEW.replaced IS NOT (SELECT revision FROM current WHERE key = NEW.key);
     INSERT INTO history (revision, type, created, replaced, key, value, author, written) VALUES (
         NEW.revision, iif(NEW.value IS NULL, 2, 1), NEW.created, NEW.replaced, NEW.key,
-        (SELECT value FROM current WHERE revision = NEW.replaced), NEW.author, NEW.written);
+        (SELECT value FROM current WHERE revision = NEW.replaced AND key = NEW.key), NEW.author, NEW.written);
     DELETE FROM current WHERE revision = NEW.replaced;
     INSERT INTO current (revision, created, key, value)
         SELECT NEW.revision, NEW.created, NEW.key, NEW.value WHERE NEW.value IS NOT NULL;
@@ -114,15 +113,19 @@ SELECT key, value, revision, created FROM current
 -- name: count
 SELECT count(*) FROM current WHERE key >= :prefix AND key < :end AND key > :after;
 
--- name: list_at
+-- name: first_writes
+SELECT key, min(revision), replaced FROM history
+    WHERE revision > :since AND revision <= :upto AND key >= :prefix AND key < :end AND key > :after GROUP BY key;
+
+-- name: list_unchanged
 SELECT key, value, revision, created FROM current
-    WHERE key >= :prefix AND key < :end AND key > :after AND revision <= :at
-UNION ALL
-SELECT key, value, replaced, created FROM (
-    SELECT key, value, replaced, created, min(revision) FROM history
-        WHERE revision > :at AND key >= :prefix AND key < :end AND key > :after GROUP BY key)
-    WHERE replaced IS NOT NULL
-ORDER BY key;
+    WHERE key >= :prefix AND key < :end AND key > :after AND revision <= :at ORDER BY key LIMIT :limit;
+
+-- name: count_unchanged
+SELECT count(*) FROM current WHERE key >= :prefix AND key < :end AND key > :after AND revision <= :at;
+
+-- name: replaced
+SELECT key, value, replaced, created FROM history WHERE revision = :revision;
 
 -- name: events
 SELECT h.revision, h.type, h.created, h.key, h.value, c.value FROM history h LEFT JOIN current c ON c.revision = h.revision

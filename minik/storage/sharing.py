@@ -1,7 +1,7 @@
 """`share`: equal parts of decoded objects become one part. Called by `entry.py` on what it decodes.
 
 Decoded objects are read-only, so ten thousand pods of one template need not hold its environment, tolerations and probes ten thousand
-times. That is two thirds of their memory, and three quarters of the containers that a full garbage collection walks.
+times: that is two thirds of their memory. And decoded objects are trees: the garbage collector need not see them.
 
 A part is known by its JSON text (so `1`, `1.0` and `true` stay apart, and so do other orders of keys). What was met lately is kept in
 two generations of bounded size: what is asked for moves to the younger one, the older one is dropped when the younger is full.
@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from minik.api.meta import Obj
+from minik.memory import untrack
 
 MAX_RAW = 32 * 1024
 """Bytes of JSON; greater objects are few, and not worth the pass over them."""
@@ -44,8 +45,10 @@ class Pool:
         for key, value in obj.items():
             if type(value) is dict:
                 self._share_parts(value, strings=key != "metadata")
+                untrack(value)
             elif type(value) is list:
                 obj[key] = self._shared(value)
+        untrack(obj)
         if len(self._young) > self._size:
             self._old, self._young = self._young, {}
         return obj
@@ -62,6 +65,7 @@ class Pool:
                 self._share_parts(part, strings=True)
             else:
                 self._share_items(part)
+            untrack(part)
         if len(text) <= MAX_PART:
             self._young[text] = known
         return known

@@ -169,6 +169,48 @@ async def test_lists_as_of_an_old_revision(store: Store, durable: bool) -> None:
     assert ([r.key for r in page.records], page.more, page.remaining) == (["a/1"], True, 1)
 
 
+@pytest.mark.parametrize("after", ["", "a/03", "a/11x"])
+@pytest.mark.parametrize("limit", [0, 1, 4, 100])
+async def test_pages_of_old_lists_are_those_of_the_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, after: str, limit: int
+) -> None:
+    monkeypatch.setattr(sqlite, "_SLICE", 5)
+    for n in range(20):
+        await put(store, f"a/{n * 7 % 20:02}", b"%d" % n, durable=n % 5 != 0)
+    then = await store.list("a/", after=after)
+    at = then.revision
+    for n in range(0, 20, 3):
+        await put(store, f"a/{n:02}", b"new", durable=n % 5 != 0)
+    await store.commit([Op(f"a/{n:02}", None) for n in range(0, 20, 4)])
+    await store.commit([Op(f"a/{n:02}", b"again") for n in range(0, 20, 8)])
+    await put(store, "a/03x")
+    page = await store.list("a/", after=after, limit=limit, at=at)
+    shown = list(then.records)[: limit or None]
+    assert list(page.records) == shown
+    assert (page.revision, page.remaining, page.more) == (
+        at,
+        len(then.records) - len(shown),
+        len(shown) < len(then.records),
+    )
+
+
+async def test_old_lists_are_exact_while_writers_go_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_SLICE", 7)
+    for n in range(5):
+        await put(store, f"a/{n}", b"%d" % n)
+    then = await store.list("a/")
+
+    async def write() -> None:
+        for n in range(200):
+            await put(store, f"a/{n % 7}", b"new")
+
+    writing = asyncio.ensure_future(write())
+    while not writing.done():
+        assert await store.list("a/", at=then.revision) == then
+        await asyncio.sleep(0)
+    await writing
+
+
 @pytest.mark.parametrize("durable", [True, False])
 async def test_watch_replays_and_goes_on(store: Store, durable: bool) -> None:
     await put(store, "a/1", b"1", durable=durable)
@@ -316,7 +358,7 @@ async def test_history_begins_with_the_state_at_the_floor(store: Store, durable:
 async def test_history_is_whole_while_writers_and_compaction_go_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_HISTORY_SLICE", 7)
+    monkeypatch.setattr(sqlite, "_SLICE", 7)
 
     async def write() -> None:
         for n in range(120):

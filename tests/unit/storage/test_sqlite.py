@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minik.storage import check, sqlite
+from minik.storage import check, writer
 from minik.storage.base import ABSENT, CompactedError, Event, Op, OpenError, Revision, StoreFullError
 from minik.storage.compactor import Retention
 from minik.storage.open import open_store
@@ -248,7 +248,7 @@ async def test_the_check_finds_what_is_wrong(store: SqliteStore, tmp_path: Path)
 async def test_history_is_forgotten_in_slices_by_age_and_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "SLICE_ROWS", 50)
+    monkeypatch.setattr(writer, "SLICE_ROWS", 50)
     clock = StoppedClock()
     store = await open_store(tmp_path, clock=clock, retention=Retention(age=3600, revisions=2000, at_least=300))
     try:
@@ -294,7 +294,7 @@ async def test_history_is_forgotten_in_slices_by_age_and_number(
 async def test_forgetting_goes_on_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = await open_store(tmp_path)
     await store.commit([Op(f"a/a/{n}", b"x") for n in range(500)])
-    monkeypatch.setattr(sqlite, "SLICE_ROWS", 10)
+    monkeypatch.setattr(writer, "SLICE_ROWS", 10)
     await store.compact(Revision(400))
     async with copy_of(tmp_path, tmp_path / "copy") as after:
         assert await after.oldest_revision() == 400
@@ -309,7 +309,7 @@ async def test_forgetting_goes_on_after_a_restart(tmp_path: Path, monkeypatch: p
 async def test_an_idle_store_moves_its_log_once_and_then_rests(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(writer, "_IDLE_SECONDS", 0.02)
     file = tmp_path / "data" / "state.db"
     before = file.stat().st_mtime_ns
     await store.commit([Op("a/a/1", b"x")])
@@ -319,7 +319,7 @@ async def test_an_idle_store_moves_its_log_once_and_then_rests(
         async with store._turn:
             pass
     assert file.stat().st_mtime_ns > before
-    assert store._idle_timer is None and not store._has_chores()
+    assert store._timer is None and not store._has_chores()
 
 
 async def test_commits_get_through_a_saturated_event_loop(store: SqliteStore) -> None:
