@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minik.api.apps_v1 import deployment, replicaset
+from minik.api.batch_v1 import job
 from minik.api.coordination_v1 import lease
 from minik.api.core_v1 import (
     binding,
@@ -35,6 +36,7 @@ BUILTIN: tuple[Kind, ...] = (
     serviceaccount.KIND,
     deployment.KIND,
     replicaset.KIND,
+    job.KIND,
     lease.KIND,
     endpointslice.KIND,
 )

@@ -94,6 +94,8 @@ class Kind:
     """Fill in defaults that depend on other fields (those that do not stand in the tables and are already there)."""
     prepare_create: Callable[[Obj], None] = _nothing
     """Drop or set what a creator may not: typically `status`. Runs after defaulting, before admission."""
+    identify: Callable[[Obj], None] = _nothing
+    """On create, once name and uid are known: set what is made from them. Runs before admission, again if a generated name is taken."""
     prepare_update: Callable[[Obj, ROObj], None] = _keep
     """(draft, old): the same for an update of the main resource. `status` is kept from `old` by the server beforehand if the kind
     has a status subresource; generation is counted by the server when anything outside metadata and status changed."""

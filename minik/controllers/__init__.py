@@ -13,6 +13,7 @@ from minik.controllers import (
     endpoints,
     endpointslice,
     garbagecollector,
+    job,
     namespace,
     nodeipam,
     nodelifecycle,
@@ -22,6 +23,7 @@ from minik.controllers import (
     rootca,
     serviceaccount,
     tainteviction,
+    ttlafterfinished,
 )
 
 
@@ -37,6 +39,8 @@ def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[
         replicationcontroller.CONTROLLER,
         replicaset.CONTROLLER,
         deployment.CONTROLLER,
+        job.CONTROLLER,
+        ttlafterfinished.CONTROLLER,
         endpoints.CONTROLLER,
         endpointslice.CONTROLLER,
         podgc.CONTROLLER,

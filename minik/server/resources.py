@@ -81,6 +81,7 @@ async def create(core: Core, draft: Obj, attributes: Attributes) -> Written:
             attributes.name = metadata.get("name") or ""
             if base and tries_left > 1 and core.cache.get(kind.key(attributes.namespace, attributes.name)) is not None:
                 continue
+            kind.identify(draft)
             _admit(core, draft, attributes, None)
             try:
                 return await _commit_new(core, draft, attributes)
@@ -162,7 +163,9 @@ async def update(
             revision = (await core.store.commit([op]))[0]
             return await _written(core, key, draft, revision)
         except ConflictError as error:
-            if conditional and error.actual != ABSENT:  # what was deleted meanwhile is looked for again: NotFound, or made anew
+            if (
+                conditional and error.actual != ABSENT
+            ):  # what was deleted meanwhile is looked for again: NotFound, or made anew
                 raise errors.conflict(kind.plural, kind.group, attributes.name) from error
             await catch_up(core, error)
         finally:

@@ -48,15 +48,21 @@ def plan_claims(owner: ROObj, selector: Selector, owned: Iterable[ROObj], orphan
     return Claims(mine, adopt, [obj for obj in release if not meta.is_deleting(obj)])
 
 
-async def apply_claims(ctx: Context, owner: ROObj, resource: str, claims: Claims) -> list[ROObj]:
-    """Carry out the plan; the objects that are the owner's afterwards. Objects that went away meanwhile are left out."""
+async def apply_claims(
+    ctx: Context, owner: ROObj, resource: str, claims: Claims, *, finalizer: str = ""
+) -> list[ROObj]:
+    """Carry out the plan; the objects that are the owner's afterwards. Objects that went away meanwhile are left out.
+
+    `finalizer`: what the owner puts on its own; it comes with adoption and goes with release."""
     mine = list(claims.mine)
-    if claims.adopt and not await _still_there(ctx, owner):
+    if claims.adopt and not await still_there(ctx, owner):
         return mine
     patch: Obj
     for obj in claims.adopt:
         refs = [*meta.owners(obj), meta.controller_ref(owner)]
         patch = {"metadata": {"uid": meta.uid(obj), "ownerReferences": refs}}
+        if finalizer:
+            patch["metadata"]["finalizers"] = [*(f for f in meta.finalizers(obj) if f != finalizer), finalizer]
         try:
             mine.append(await ctx.client.patch(resource, meta.name(obj), meta.namespace(obj), patch))
         except (NotFound, Conflict, Invalid):
@@ -64,6 +70,8 @@ async def apply_claims(ctx: Context, owner: ROObj, resource: str, claims: Claims
     for obj in claims.release:
         refs = [ref for ref in meta.owners(obj) if ref.get("uid") != meta.uid(owner)]
         patch = {"metadata": {"uid": meta.uid(obj), "ownerReferences": refs or None}}
+        if finalizer:
+            patch["metadata"]["finalizers"] = [f for f in meta.finalizers(obj) if f != finalizer] or None
         try:
             await ctx.client.patch(resource, meta.name(obj), meta.namespace(obj), patch)
         except (NotFound, Conflict, Invalid):
@@ -71,8 +79,9 @@ async def apply_claims(ctx: Context, owner: ROObj, resource: str, claims: Claims
     return mine
 
 
-async def _still_there(ctx: Context, owner: ROObj) -> bool:
-    """Adoption must not revive what was deleted: ask the server, not the cache (client-go RecheckDeletionTimestamp)."""
+async def still_there(ctx: Context, owner: ROObj, *, deleting: bool = False) -> bool:
+    """Adoption must not revive what was deleted: ask the server, not the cache (client-go RecheckDeletionTimestamp). `deleting`:
+    whether one that is being deleted counts as there."""
     kind = ctx.client.registry.by_kind(*meta.parse_api_version(owner["apiVersion"]), owner["kind"])
     if kind is None:
         return False
@@ -80,4 +89,4 @@ async def _still_there(ctx: Context, owner: ROObj) -> bool:
         fresh = await ctx.client.get(kind.resource, meta.name(owner), meta.namespace(owner))
     except NotFound:
         return False
-    return meta.uid(fresh) == meta.uid(owner) and not meta.is_deleting(fresh)
+    return meta.uid(fresh) == meta.uid(owner) and (deleting or not meta.is_deleting(fresh))

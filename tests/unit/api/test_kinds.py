@@ -26,6 +26,7 @@ serviceaccounts ServiceAccount sa namespaced *
 services Service svc namespaced *
 deployments.apps Deployment deploy namespaced *
 replicasets.apps ReplicaSet rs namespaced *
+jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
 """
 EVERY_VERB = "create,delete,deletecollection,get,list,patch,update,watch"
@@ -42,7 +43,7 @@ def test_names_are_those_of_kubernetes() -> None:
 
 def test_kubectl_get_all_shows_workloads_and_services() -> None:
     assert {kind.plural for kind in BUILTIN if "all" in kind.categories} == {
-        "pods", "replicationcontrollers", "services", "deployments", "replicasets",
+        "pods", "replicationcontrollers", "services", "deployments", "replicasets", "jobs",
     }  # fmt: skip
 
 
