@@ -220,15 +220,20 @@ def settle(db: sqlite3.Connection, ceiling: Revision, revision: Revision) -> Non
 
 
 def sync_log(db: sqlite3.Connection) -> None:
-    """Bring to disk what is in the file before anybody is shown it.
+    """Bring to disk what is in the file before anybody is shown it. Raises OpenError.
 
     A process that was killed between a write and its sync left a log that the next one reads, but that a power cut could still take.
     """
     try:
-        checkpoint(db)  # syncs the log before it does anything else
+        _, frames, _ = db.execute(
+            "PRAGMA wal_checkpoint(PASSIVE)"
+        ).fetchone()  # syncs the log before it does anything else
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
             raise
+        return
+    if frames < 0:  # "PRAGMA journal_mode" may have failed, and tells of the mode all the same
+        raise OpenError("the state file's write-ahead log cannot be made; is there room on the disk?")
 
 
 def get(db: sqlite3.Connection, key: str) -> Record | None:
