@@ -32,7 +32,7 @@ from minik.aio import Tasks
 from minik.storage.check import check_file
 from minik.storage.open import FILE_NAME
 from tests.support import linearizability, watchlog
-from tests.support.load import (
+from tests.support.lanes import (
     CONFIG_MAPS,
     EVENTS,
     LANES,
@@ -40,14 +40,12 @@ from tests.support.load import (
     PLACES,
     PREFIX,
     SHADES,
-    Client,
-    Record,
     Target,
-    Watcher,
     lane,
     shade_of,
     whole,
 )
+from tests.support.load import Client, Record, Watcher
 from tests.support.process import TIMEOUT, Process, Server
 from tests.support.wire import CutError, NotSentError, Wire
 

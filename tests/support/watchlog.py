@@ -300,9 +300,8 @@ def _explain_write(
 
 def check_unique(operations: Iterable[Operation], transcripts: Iterable[Transcript]) -> list[str]:
     """No revision stands for two writes, of whatever kinds."""
-    versions = [
-        (op.revision, op.key, op.content) for op in operations if op.outcome == "done" and op.content is not None
-    ]
+    versions: list[tuple[int, str, Content | None]] = []
+    versions += [(op.revision, op.key, op.content) for op in operations if op.outcome == "done" and op.content]
     for transcript in transcripts:
         if not transcript.scope.shade:  # what leaves a selection is shown with its last selected state
             versions += [

@@ -34,5 +34,7 @@ async def update(core: Core, request: Request) -> Response:
 
 
 def _new(draft: Obj) -> Obj:
-    draft["metadata"].pop("resourceVersion", None)
-    return draft
+    """A copy to be created: if somebody else is first, the update goes on without what creation fills in."""
+    made = meta.draft(draft)
+    made["metadata"].pop("resourceVersion", None)
+    return made

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.lanes import CONFIG_MAPS, LANES, MixedError, lane, read, shade_of, whole
 from tests.support.linearizability import Operation
-from tests.support.load import CONFIG_MAPS, LANES, MixedError, lane, read, shade_of, whole
 from tests.support.watchlog import (
     EventType,
     Listing,
