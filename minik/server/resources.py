@@ -163,9 +163,8 @@ async def update(
             revision = (await core.store.commit([op]))[0]
             return await _written(core, key, draft, revision)
         except ConflictError as error:
-            if (
-                conditional and error.actual != ABSENT
-            ):  # what was deleted meanwhile is looked for again: NotFound, or made anew
+            # What was deleted meanwhile is looked for once more: NotFound, or made anew.
+            if conditional and error.actual != ABSENT:
                 raise errors.conflict(kind.plural, kind.group, attributes.name) from error
             await catch_up(core, error)
         finally:
