@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,12 +11,9 @@ from typing import Any, Protocol
 import click
 import uvloop
 
+from minik import memory
 from minik.clock import Entropy, SystemClock
 from minik.config import AgentConfig, ServerConfig
-
-COLLECT = (50_000, 20, 1_000)
-"""The collector's thresholds. Nearly everything here ends by reference count; a full collection walks every object of the caches,
-a second or more with ten thousand pods, so it is left for when all else has run a thousand times."""
 
 
 class _Process(Protocol):
@@ -55,7 +50,7 @@ def run_agent(config: AgentConfig) -> None:
 
 def run(process: _Process, announce: Callable[[], Awaitable[None]]) -> None:
     """Start, announce, wait for a signal, close. What cannot start ends the program with a message and status 1."""
-    gc.set_threshold(*COLLECT)
+    gc.set_threshold(*memory.COLLECT)
     try:
         uvloop.run(_main(process, announce))
     except KeyboardInterrupt:
@@ -77,7 +72,7 @@ async def _main(process: _Process, announce: Callable[[], Awaitable[None]]) -> N
                 raise
             raise click.ClickException(message) from error
         await announce()
-        settle_memory()
+        memory.settle()
         await stop.wait()
     finally:
         await process.close()
@@ -95,15 +90,6 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
     working.cancel()
     await asyncio.wait((working,))
     return False
-
-
-def settle_memory() -> None:
-    """What is there after the start stays for good: give back what the start left free, and keep the collector from walking the rest."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # only the GNU C library has it
-        ctypes.CDLL(None).malloc_trim(0)
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
 
 
 def _explain(error: Exception) -> str | None:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from minik.api import meta
 from minik.api.meta import Key, ROObj
 from minik.api.selectors import Selector
+from minik.memory import untrack
 
 IndexFunction: TypeAlias = Callable[[ROObj], Iterable[str]]
 """object → the values under which it is found. Pure: the same for the same object."""
@@ -48,6 +49,8 @@ class ObjectStore:
 
     def put(self, key: Key, obj: ROObj, old: ROObj | None) -> None:
         """`old` is what was stored under `key` before, or None."""
+        if old is None:
+            untrack(key)
         self.objects[key] = obj
         for name, index in self._indexes.items():
             function = self._functions[name]

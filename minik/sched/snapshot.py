@@ -13,6 +13,7 @@ from typing import Any
 from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.meta import Key, ROObj
+from minik.memory import untrack
 
 ZONE = "topology.kubernetes.io/zone"
 MAX_FOUND = 24
@@ -35,6 +36,8 @@ class PodInfo:
         owner = meta.controller_of(obj)
         self.owner: str = owner["uid"] if owner else ""
         self.host_ports: Sequence[tuple[str, str, int]] = pods.host_ports(obj)
+        untrack(self.key)
+        untrack(self)
 
     @property
     def labels(self) -> Mapping[str, str]:
