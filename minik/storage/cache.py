@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import orjson
 
@@ -25,7 +26,10 @@ __all__ = ["Cache", "CacheEvent", "Entry", "IndexFunction", "Watch"]
 
 _PAGE = 5000
 _LOADED = 5000
-"""Events of history that `start` reads back, at most: for watches that were open when the server stopped."""
+"""Events of history that `start` reads back, at most: for watches that were open when the server stopped. Older ones are read from
+the store by who asks for them."""
+MAX_REPLAY = 50_000
+"""Events that a watch is served from the store; who missed more is better off with a list."""
 
 
 class Cache:
@@ -41,6 +45,7 @@ class Cache:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._early: list[Event] | None = None
         self._unlisten: Callable[[], None] | None = None
+        self._replaying = asyncio.Lock()
 
     async def start(self) -> None:
         """Load state and history and follow the store from there on."""
@@ -72,16 +77,19 @@ class Cache:
             self._floor = Revision(events[0].revision - 1)
             for resource in self._resources.values():
                 resource.floor = max(resource.floor, self._floor)
-        before: dict[str, Entry] = {}
         now = asyncio.get_running_loop().time()
+        retained = [e for e in events if e.revision > self._resource(e.key.partition("/")[0]).floor]
+        for change in self._changes(retained):
+            self._resource(change.entry.key.partition("/")[0]).remember(change, now, self._history)
+
+    def _changes(self, events: Sequence[Event]) -> Iterator[CacheEvent]:
+        """The store's retained events as the changes they were, each with the state before it."""
+        before: dict[str, Entry] = {}
         for event in events:
-            resource = self._resource(event.key.partition("/")[0])
-            if event.revision <= resource.floor:
-                continue
             previous = before.pop(event.key, None)
             if event.type is EventType.PUT:
                 assert event.value is not None
-                entry = resource.entries.get(event.key)
+                entry = self.get(event.key)
                 if entry is None or entry.revision != event.revision:
                     entry = Entry.of(Record(event.key, event.value, event.revision, event.created))
                 if previous is None and event.created != event.revision:
@@ -90,7 +98,7 @@ class Cache:
             else:
                 previous = previous or _former(event, event.value)
                 entry = previous.at(event.revision)
-            resource.remember(CacheEvent.of(event, entry, previous), now, self._history)
+            yield CacheEvent.of(event, entry, previous)
 
     async def close(self) -> None:
         """Stop following; end all watches."""
@@ -188,13 +196,13 @@ class Cache:
         return entries[:limit] if limit else entries
 
     def oldest_revision(self, resource: str) -> Revision:
-        """A watch of the resource since this revision or a later one works."""
+        """A watch of the resource since this revision or a later one is served from memory."""
         found = self._resources.get(resource)
         return found.floor if found is not None else self._floor
 
     # --- watching -----------------------------------------------------------------------------------------------------
 
-    def watch(
+    async def watch(
         self,
         resource: str,
         namespace: str = "",
@@ -207,15 +215,32 @@ class Cache:
         """The events of a resource after the revision `since`, and live ones from then on, in revision order.
 
         `namespace`, `name`: only of these. `index` (index name, value): only of objects that have the value or had it until the
-        event. Raises CompactedError at once if `since` is too old; reading it raises SlowReaderError, and ClosedError.
+        event. What the history here no longer has is read from the store. Raises CompactedError at once if that does not have it
+        either (or it is more than MAX_REPLAY); reading the watch raises SlowReaderError, and ClosedError.
         """
         found = self._resource(resource)
-        if since < found.floor:
-            raise CompactedError(since, found.floor)
+        older: list[CacheEvent] = []
+        reached = since
+        while reached < found.floor:  # it may move on while the store is read
+            upto = found.floor
+            older += await self._older(f"{resource}/{namespace}/" if namespace else f"{resource}/", reached, upto)
+            reached = upto
+        # From here on nothing waits: what the history has, and what is published once the watch is there, follow without a gap.
         function = found.indexes[index[0]].values_of if index is not None else None
         watch = Watch(found.watches, namespace=namespace, name=name, index=index, since=since, limit=limit)
-        watch.replay(found.since(since), function)
+        watch.replay(chain(older, found.since(reached)), function)
         return watch
+
+    async def _older(self, prefix: str, since: int, upto: int) -> Sequence[CacheEvent]:
+        """Changes from the store's history. Raises CompactedError if it is not all there."""
+        async with self._replaying:  # one at a time: each is a long read
+            events = await self._store.events(prefix, since=Revision(since), upto=Revision(upto), limit=MAX_REPLAY + 1)
+        floor = (await self._store.floors()).get(prefix.partition("/")[0], Revision(0))
+        if since < floor:
+            raise CompactedError(since, floor)
+        if len(events) > MAX_REPLAY:
+            raise CompactedError(since, events[0].revision)
+        return list(self._changes(events))
 
     # --- checking -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 
 from minik.api.codec import encode, render
 from minik.storage import entry as entry_module
-from minik.storage.base import ABSENT, ClosedError, CompactedError, Event, Op, SlowReaderError
+from minik.storage.base import ABSENT, ClosedError, CompactedError, Event, Op, Revision, SlowReaderError
 from minik.storage.cache import Cache, CacheEvent
 from minik.storage.memory import MemoryStore
 from minik.storage.open import open_store
@@ -118,10 +118,10 @@ async def test_indexes_follow_their_objects(cluster: Cluster) -> None:
 async def test_watches_replay_and_follow(cluster: Cluster) -> None:
     await cluster.put("a")
     await cluster.put("b", namespace="other")
-    everything = cluster.cache.watch("pods", since=0)
-    one_namespace = cluster.cache.watch("pods", "other", since=1)
-    one_name = cluster.cache.watch("pods", "default", since=0, name="a")
-    later = cluster.cache.watch("pods", since=4)
+    everything = await cluster.cache.watch("pods", since=0)
+    one_namespace = await cluster.cache.watch("pods", "other", since=1)
+    one_name = await cluster.cache.watch("pods", "default", since=0, name="a")
+    later = await cluster.cache.watch("pods", since=4)
     await cluster.put("a", "n1")
     await cluster.put("a", namespace="other")
     await cluster.delete("a")
@@ -148,9 +148,9 @@ async def test_watches_replay_and_follow(cluster: Cluster) -> None:
 async def test_a_watch_by_index_sees_its_objects_come_and_go(cluster: Cluster) -> None:
     await cluster.put("a", "n1")
     await cluster.put("b")
-    of_n1 = cluster.cache.watch("pods", since=0, index=(NODE, "n1"))
-    of_n2 = cluster.cache.watch("pods", since=0, index=(NODE, "n2"))
-    unbound = cluster.cache.watch("pods", since=1, index=(NODE, ""))
+    of_n1 = await cluster.cache.watch("pods", since=0, index=(NODE, "n1"))
+    of_n2 = await cluster.cache.watch("pods", since=0, index=(NODE, "n2"))
+    unbound = await cluster.cache.watch("pods", since=1, index=(NODE, ""))
     await cluster.put("b", "n2")
     await cluster.put("a", "n2")
     await cluster.delete("b")
@@ -163,12 +163,12 @@ async def test_a_watch_by_index_sees_its_objects_come_and_go(cluster: Cluster) -
     assert left is seen[1].left
     with pytest.raises(ValueError, match="ADDED"):
         _ = seen[0].left
-    replayed = cluster.cache.watch("pods", since=0, index=(NODE, "n1"))
+    replayed = await cluster.cache.watch("pods", since=0, index=(NODE, "n1"))
     assert told(replayed.pop_many()) == [("ADDED", "a", 1), ("MODIFIED", "a", 4)]
 
 
 async def test_watching_waits_and_ends(cluster: Cluster) -> None:
-    watch = cluster.cache.watch("pods", since=0)
+    watch = await cluster.cache.watch("pods", since=0)
     waiting = asyncio.ensure_future(anext(watch))
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -183,8 +183,8 @@ async def test_watching_waits_and_ends(cluster: Cluster) -> None:
 
 
 async def test_a_slow_watch_ends_and_the_others_do_not(cluster: Cluster) -> None:
-    slow = cluster.cache.watch("pods", since=0, limit=3)
-    other = cluster.cache.watch("pods", since=0)
+    slow = await cluster.cache.watch("pods", since=0, limit=3)
+    other = await cluster.cache.watch("pods", since=0)
     for n in range(4):
         await cluster.put(f"p{n}")
     with pytest.raises(SlowReaderError):
@@ -197,12 +197,15 @@ async def test_history_is_bounded_and_says_so() -> None:
     await cluster.cache.start()
     for n in range(8):
         await cluster.put(f"p{n}")
-    with pytest.raises(CompactedError) as refused:
-        cluster.cache.watch("pods", since=2)
-    assert (refused.value.wanted, refused.value.oldest) == (2, 3)
-    assert len(cluster.cache.watch("pods", since=3).pop_many()) == 5
+    assert cluster.cache.statistics()["pods"]["events"] == 5
+    assert len((await cluster.cache.watch("pods", since=3)).pop_many()) == 5
     assert cluster.cache.oldest_revision("pods") == 3
     assert cluster.cache.oldest_revision("nodes") == 0, "the other resources keep theirs"
+    await cluster.store.compact(Revision(3))
+    with pytest.raises(CompactedError) as refused:
+        await cluster.cache.watch("pods", since=2)
+    assert (refused.value.wanted, refused.value.oldest) == (2, 3)
+    await cluster.cache.watch("pods", since=3)
 
 
 async def test_lists_of_old_revisions_from_history_and_from_the_store() -> None:
@@ -252,7 +255,7 @@ async def test_it_tells_when_somebody_changed_a_shared_object(cluster: Cluster) 
 
 
 async def test_old_events_let_go_of_frames_and_decoded_states(cluster: Cluster) -> None:
-    watch = cluster.cache.watch("pods", since=0)
+    watch = await cluster.cache.watch("pods", since=0)
     for n in range(400):
         await cluster.put("a", count=n)
     events = watch.pop_many()
@@ -278,7 +281,7 @@ async def test_it_starts_from_a_store_with_history(tmp_path: Path) -> None:
         early = [asyncio.ensure_future(store.commit([Op(f"pods/default/c{n}", pod("c"))])) for n in range(3)]
         await starting
         await asyncio.gather(*early)
-        watch = cache.watch("pods", since=0)
+        watch = await cache.watch("pods", since=0)
         events = watch.pop_many()
         assert told(events)[:4] == [("ADDED", "a", 1), ("ADDED", "b", 2), ("MODIFIED", "a", 3), ("DELETED", "b", 4)]
         assert [e.entry.key for e in events[4:]] == [f"pods/default/c{n}" for n in range(3)]
@@ -288,8 +291,8 @@ async def test_it_starts_from_a_store_with_history(tmp_path: Path) -> None:
         assert [e.name for e in cache.by_index("pods", NODE, "n1")] == ["a"]
         assert cache.get("events/default/e") is None
         with pytest.raises(CompactedError):  # also who has seen the last event must learn that it is gone
-            cache.watch("events", since=5)
-        assert cache.watch("events", since=cache.oldest_revision("events")).pop_many() == []
+            await cache.watch("events", since=5)
+        assert (await cache.watch("events", since=cache.oldest_revision("events"))).pop_many() == []
         live: list[Event] = []
         store.listen(live.extend)
         await store.commit([Op("pods/default/a", None)])
@@ -309,5 +312,5 @@ async def test_it_knows_what_the_store_has_forgotten() -> None:
     await cluster.cache.start()
     for resource in ("pods", "nodes"):
         with pytest.raises(CompactedError):
-            cluster.cache.watch(resource, since=3)
-    assert told(cluster.cache.watch("pods", since=4).pop_many()) == [("ADDED", "p9", 5)]
+            await cluster.cache.watch(resource, since=3)
+    assert told((await cluster.cache.watch("pods", since=4)).pop_many()) == [("ADDED", "p9", 5)]
