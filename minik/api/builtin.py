@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minik.api.apps_v1 import deployment, replicaset
+from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset
 from minik.api.batch_v1 import job
 from minik.api.coordination_v1 import lease
 from minik.api.core_v1 import (
@@ -34,6 +34,8 @@ BUILTIN: tuple[Kind, ...] = (
     secret.KIND,
     service.KIND,
     serviceaccount.KIND,
+    controllerrevision.KIND,
+    daemonset.KIND,
     deployment.KIND,
     replicaset.KIND,
     job.KIND,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from minik.client.controller import Controller
 from minik.config import CLUSTER_CIDR
 from minik.controllers import (
+    daemonset,
     deployment,
     endpoints,
     endpointslice,
@@ -39,6 +40,7 @@ def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[
         replicationcontroller.CONTROLLER,
         replicaset.CONTROLLER,
         deployment.CONTROLLER,
+        daemonset.CONTROLLER,
         job.CONTROLLER,
         ttlafterfinished.CONTROLLER,
         endpoints.CONTROLLER,

@@ -24,6 +24,8 @@ replicationcontrollers ReplicationController rc namespaced *
 secrets Secret - namespaced *
 serviceaccounts ServiceAccount sa namespaced *
 services Service svc namespaced *
+controllerrevisions.apps ControllerRevision - namespaced *
+daemonsets.apps DaemonSet ds namespaced *
 deployments.apps Deployment deploy namespaced *
 replicasets.apps ReplicaSet rs namespaced *
 jobs.batch Job - namespaced *
@@ -43,7 +45,7 @@ def test_names_are_those_of_kubernetes() -> None:
 
 def test_kubectl_get_all_shows_workloads_and_services() -> None:
     assert {kind.plural for kind in BUILTIN if "all" in kind.categories} == {
-        "pods", "replicationcontrollers", "services", "deployments", "replicasets", "jobs",
+        "pods", "replicationcontrollers", "services", "deployments", "replicasets", "jobs", "daemonsets",
     }  # fmt: skip
 
 

@@ -1,0 +1,99 @@
+"""On which nodes a DaemonSet's pods belong, and what a pod for one of them looks like. Pure (kubernetes `pkg/controller/daemon/util`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from minik.api.apps_v1.daemonset import template_generation
+from minik.api.core_v1 import node_selectors, pods
+from minik.api.core_v1.tolerations import tolerates
+from minik.api.meta import Obj, ROObj
+from minik.controllers.common.history import HASH
+from minik.controllers.common.replicas import pod_from_template
+
+GENERATION = "pod-template-generation"
+_NODE = "node.kubernetes.io/"
+_TOLERATED = (
+    ("not-ready", "NoExecute"),
+    ("unreachable", "NoExecute"),
+    ("disk-pressure", "NoSchedule"),
+    ("memory-pressure", "NoSchedule"),
+    ("pid-pressure", "NoSchedule"),
+    ("unschedulable", "NoSchedule"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """`runs`: a pod belongs on the node. `stays`: one that is there already may stay."""
+
+    runs: bool
+    stays: bool
+
+
+_NEITHER, _BOTH = Fit(False, False), Fit(True, True)
+
+
+def tolerations(spec: ROObj) -> list[Obj]:
+    """A daemon pod's tolerations: its own, and those of the troubles that a node may have."""
+    own = list(spec.get("tolerations") or ())
+    wanted = [*_TOLERATED, *((("network-unavailable", "NoSchedule"),) if spec.get("hostNetwork") else ())]
+    for name, effect in wanted:
+        toleration = {"key": f"{_NODE}{name}", "operator": "Exists", "effect": effect}
+        same = [t for t in own if {k: t.get(k) for k in toleration} == toleration and not t.get("value")]
+        own = [toleration if t in same else t for t in own] if same else [*own, toleration]
+    return own
+
+
+def fit(daemon_set: ROObj, node: ROObj) -> Fit:
+    """Whether the DaemonSet runs on the node (NodeShouldRunDaemonPod)."""
+    spec = daemon_set["spec"]["template"].get("spec") or {}
+    metadata = node["metadata"]
+    if spec.get("nodeName") not in (None, "", metadata["name"]):
+        return _NEITHER
+    labels = metadata.get("labels") or {}
+    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
+        return _NEITHER
+    required = _node_affinity(spec).get("requiredDuringSchedulingIgnoredDuringExecution")
+    if required and not node_selectors.matches(required, labels, metadata["name"]):
+        return _NEITHER
+    own = tolerations(spec)
+    against = [t for t in (node.get("spec") or {}).get("taints") or () if not tolerates(own, t)]
+    if any(taint["effect"] == "NoExecute" for taint in against):
+        return _NEITHER
+    return Fit(False, True) if any(taint["effect"] == "NoSchedule" for taint in against) else _BOTH
+
+
+def _node_affinity(spec: ROObj) -> dict[str, Any]:
+    return (spec.get("affinity") or {}).get("nodeAffinity") or {}
+
+
+def daemon_pod(daemon_set: ROObj, node: str, revision_hash: str) -> Obj:
+    """A new pod that only that node can take; the scheduler binds it."""
+    pod = pod_from_template(daemon_set)
+    labels = {**(pod["metadata"].get("labels") or {}), HASH: revision_hash}
+    pod["metadata"]["labels"] = labels | {GENERATION: str(template_generation(daemon_set))}
+    spec = pod["spec"]
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    affinity = {
+        **(spec.get("affinity") or {}),
+        "nodeAffinity": {
+            **_node_affinity(spec),
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]},
+        },
+    }
+    pod["spec"] = {**spec, "affinity": affinity, "tolerations": tolerations(spec)}
+    return pod
+
+
+def target_node(pod: ROObj) -> str:
+    """The node that a daemon pod is on or is meant for; "" if it is no daemon pod."""
+    if pods.node_name(pod):
+        return pods.node_name(pod)
+    required = _node_affinity(pod["spec"]).get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for field in term.get("matchFields") or ():
+            if field.get("key") == "metadata.name" and field.get("operator") == "In" and len(field["values"]) == 1:
+                return str(field["values"][0])
+    return ""

@@ -1,0 +1,151 @@
+"""DaemonSet (apps/v1): a pod on every node that it fits, and the way from one template to the next.
+
+What to do is decided in `common/daemon_plan.py`; revisions are kept by `common/history.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from minik.api import meta
+from minik.api.core_v1 import pods
+from minik.api.meta import Key, ROObj
+from minik.api.selectors import Selector, from_label_selector
+from minik.client.controller import (
+    DONE,
+    Context,
+    Controller,
+    Result,
+    Scope,
+    can,
+    maps_with,
+    owned_by,
+    requeue_after,
+    selected_by,
+)
+from minik.controllers.common import claims
+from minik.controllers.common.batches import at_once, in_batches
+from minik.controllers.common.claims import ORPHANS, apply_claims, plan_claims
+from minik.controllers.common.daemon_nodes import daemon_pod
+from minik.controllers.common.daemon_plan import (
+    DaemonPlan,
+    Daemons,
+    plan_daemon_status,
+    plan_daemons,
+    read_daemons,
+    seconds_to_availability,
+)
+from minik.controllers.common.history import HASH, REVISIONS, forget, own_revisions, plan_forgetting, sync_history
+from minik.controllers.common.replicas import create_pod, delete_pod
+
+DAEMON_SETS = "daemonsets.apps"
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 900.0
+
+
+@dataclass(slots=True)
+class Pauses:
+    """How long a failed pod is left before it is replaced: a node that refuses pods must not be flooded. 1 s, doubling to 15 min;
+    forgotten after twice the longest without a failure."""
+
+    known: dict[tuple[str, int, str], tuple[float, float]] = field(default_factory=dict)
+    """(uid, generation, node) → (seconds, when the last pod was replaced)."""
+
+    def left(self, daemon_set: ROObj, node: str, now: float) -> float:
+        seconds, since = self.known.get((meta.uid(daemon_set), meta.generation(daemon_set), node), (0.0, now))
+        return since + seconds - now
+
+    def note(self, daemon_set: ROObj, node: str, now: float) -> None:
+        key = (meta.uid(daemon_set), meta.generation(daemon_set), node)
+        seconds, since = self.known.get(key, (0.0, now))
+        fresh = not seconds or now - since > 2 * LONGEST_PAUSE
+        self.known[key] = FIRST_PAUSE if fresh else min(2 * seconds, LONGEST_PAUSE), now
+
+    def forget(self, uid: str) -> None:
+        for key in [key for key in self.known if key[0] == uid]:
+            del self.known[key]
+
+
+def _selector(daemon_set: ROObj) -> Selector:
+    return from_label_selector(daemon_set["spec"]["selector"])
+
+
+async def reconcile(ctx: Context, key: Key) -> Result:
+    daemon_set = ctx.cache(DAEMON_SETS).get(key)
+    if daemon_set is None:
+        return DONE
+    pauses: Pauses = ctx.state
+    revisions = await own_revisions(ctx, daemon_set, _selector(daemon_set))
+    if meta.is_deleting(daemon_set):
+        pauses.forget(meta.uid(daemon_set))
+        return DONE
+    current, collisions = await sync_history(ctx, daemon_set, revisions, label=HASH)
+    all_pods = ctx.cache("pods")
+    ownership = plan_claims(
+        daemon_set, _selector(daemon_set), all_pods.owned_by(daemon_set), all_pods.by_index(ORPHANS, key.namespace)
+    )
+    owned = await apply_claims(ctx, daemon_set, "pods", ownership)
+    state = read_daemons(
+        daemon_set, list(ctx.cache("nodes")), owned,
+        revision_hash=meta.labels(current).get(HASH, ""), now=ctx.clock.now(),
+    )  # fmt: skip
+    moment = ctx.clock.monotonic()
+    plan = plan_daemons(state, pause=lambda node: pauses.left(daemon_set, node, moment))
+    await _apply(ctx, state, plan)
+    status = plan_daemon_status(state, collisions=collisions)
+    if status != daemon_set.get("status"):
+        await ctx.client.update_status(DAEMON_SETS, {**daemon_set, "status": status})
+    used = {meta.labels(pod).get(HASH) for pod in owned}
+    live = {meta.name(r) for r in revisions if meta.labels(r).get(HASH) in used} | {meta.name(current)}
+    limit = daemon_set["spec"].get("revisionHistoryLimit", 10)
+    await forget(ctx, plan_forgetting(revisions, live=live, limit=limit))
+    waits = [wait for wait in (plan.wait, seconds_to_availability(state)) if wait is not None]
+    return requeue_after(min(waits)) if waits else DONE
+
+
+async def _apply(ctx: Context, state: Daemons, plan: DaemonPlan) -> None:
+    """Make the plan's writes. Raises the first StatusError, after all others have been tried."""
+    daemon_set = state.daemon_set
+    for type_, reason, message in plan.events:
+        ctx.recorder.event(daemon_set, type_, reason, message)
+    new = [daemon_pod(daemon_set, node, state.hash) for node in plan.create]
+    _, failure = await in_batches([lambda pod=pod: create_pod(ctx, daemon_set, pod) for pod in new])  # type: ignore[misc]  # binds the pod
+    for pod in plan.delete:
+        if pods.phase(pod) == "Failed":
+            ctx.state.note(daemon_set, pods.node_name(pod), ctx.clock.monotonic())
+    results = await at_once([lambda pod=pod: delete_pod(ctx, daemon_set, pod) for pod in plan.delete])  # type: ignore[misc]  # binds the pod
+    for error in (failure, *results):
+        if error is not None:
+            raise error
+
+
+def _every(scope: Scope, _node: ROObj) -> Iterable[Key]:
+    return [meta.key(daemon_set) for daemon_set in scope.cache(DAEMON_SETS)]
+
+
+def _moves_daemons(old: ROObj, new: ROObj) -> bool:
+    """Whether a node's change can change where daemons run: its labels and taints. (A heartbeat cannot.)"""
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    return meta.labels(old) != meta.labels(new) or before.get("taints") != after.get("taints")
+
+
+CONTROLLER = Controller(
+    "daemonset",
+    primary=DAEMON_SETS,
+    triggers=[
+        owned_by("pods"),
+        selected_by("pods", _selector, orphans_only=True),
+        owned_by(REVISIONS),
+        selected_by(REVISIONS, _selector, orphans_only=True),
+        maps_with("nodes", _every, when=_moves_daemons),
+    ],
+    reconcile=reconcile,
+    indexes={"pods": {ORPHANS: claims.orphans}, REVISIONS: {ORPHANS: claims.orphans}},
+    state=lambda _setup: Pauses(),
+    rbac=[
+        can("create,delete,list,patch,watch", "pods"),
+        can("create,delete,get,list,patch,watch", REVISIONS),
+        can("get,list,watch", DAEMON_SETS),
+        can("update", f"{DAEMON_SETS}/status"),
+    ],
+)
