@@ -11,12 +11,15 @@ import os
 import random
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from minik.storage.check import check_file
+from minik.storage.open import FILE_NAME
 from tests.support.lossy_server import FAULTS
-from tests.support.process import Server
+from tests.support.process import Process, Server
 from tests.support.torture import Round, judge, plan_rounds, torture
 
 ROUNDS = int(os.environ.get("MINIK_KILL_ROUNDS", "100"))
@@ -42,6 +45,27 @@ def test_kill_under_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_killed_while_it_starts_for_the_first_time(tmp_path: Path) -> None:
+    """Keys, certificates and the store are made then; what a killed start leaves of them is no reason not to start."""
+    print(f"seed {SEED}")
+    rng = random.Random(SEED)
+    for number in range(max(6, ROUNDS // 10)):
+        server = Server(tmp_path / str(number), "--no-agent")
+        try:
+            for delay in [rng.uniform(0.2, 1.0) for _ in range(rng.randint(1, 2))]:
+                Process.start(server)
+                time.sleep(delay)
+                assert server.running, f"it ended by itself:\n{server.tail()}"
+                server.kill()
+            server.start()
+            made = server.request("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "a"}})
+            assert made.status == 201, made.body
+        finally:
+            server.stop()
+        assert check_file(server.data_dir / FILE_NAME) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_server_with_a_fault_is_found_out(tmp_path: Path, fault: str) -> None:
     for attempt in range(5):  # a fault need not show in each life
@@ -56,16 +80,16 @@ def test_a_server_with_a_fault_is_found_out(tmp_path: Path, fault: str) -> None:
 
 @pytest.mark.slow
 def test_a_file_put_back_is_found_out(tmp_path: Path) -> None:
-    """A whole and sound file, but an older one: what was acknowledged since is lost."""
+    """A whole and sound file, its note included, but an older one: what was acknowledged since is lost."""
 
     def put_back(data_dir: Path, number: int) -> None:
         kept = tmp_path / "kept"
         if number == 1:
             kept.mkdir()
-            for path in data_dir.glob("state.db*"):
+            for path in data_dir.glob("state.*"):
                 shutil.copy(path, kept)
         elif number == 2:
-            for path in data_dir.glob("state.db*"):
+            for path in data_dir.glob("state.*"):
                 path.unlink()
             for path in kept.iterdir():
                 shutil.copy(path, data_dir)

@@ -33,7 +33,7 @@ from tests.support.linearizability import Glimpse, Operation, Outcome
 from tests.support.watchlog import Listing, Scope, Seen, Session, Transcript, Version
 from tests.support.wire import CutError, NotSentError, Wire
 
-_PAUSE = 0.03
+_PAUSE = 0.05
 """Seconds until the next try while there is no server."""
 
 

@@ -18,6 +18,7 @@ from minik.cli.main import main
 from minik.storage import database
 from minik.storage.base import Event, Revision
 from minik.storage.database import Extras
+from minik.storage.high import HighWater
 from minik.storage.hub import Hub
 from minik.storage.journal import BatchPlan, Row
 from minik.storage.sqlite import SqliteStore
@@ -71,8 +72,13 @@ def silent() -> None:
     patch.object(SqliteStore, "floors", floors).start()
 
 
+def _forgetful(_self: HighWater, _revision: Revision) -> None:
+    """The store would notice at its next start that writes are missing; here the clients shall."""
+
+
 FAULTS: Mapping[str, Callable[[], None]] = {each.__name__: each for each in (late, early, again, silent)}
 
 if __name__ == "__main__":
+    patch.object(HighWater, "note", _forgetful).start()
     FAULTS[sys.argv.pop(1)]()
     main()

@@ -124,6 +124,7 @@ class _Torture:
         self.failures: list[BaseException] = []
         self.tasks = Tasks("torture", on_failure=lambda _name, error: self.failures.append(error))
         self.watchers: list[Watcher] = []
+        self.late: list[tuple[Watcher, asyncio.Task[None]]] = []
         self.context: ssl.SSLContext | None = None
 
     def wire(self) -> Wire:
@@ -207,9 +208,13 @@ class _Torture:
             raise self.failures[0]
 
     def _watch_anew(self, number: int) -> None:
-        """A watcher that comes late, and one that reads what was a while ago."""
+        """A watcher that comes late, in place of the one before, and one that reads what was a while ago."""
         late = Watcher(f"late-{number}", CONFIG_MAPS, self.record, self.wire(), shade=SHADES[number % 2])
-        self._follow(late)
+        if self.late:
+            before, task = self.late.pop()
+            task.cancel()
+            self.watchers.remove(before)
+        self.late.append((late, self._follow(late)))
         log = list(self.watchers[0].transcript.events)[-1000:]
         if log:
             past = Watcher(f"past-{number}", CONFIG_MAPS, self.record, self.wire(), namespace=("", "other")[number % 2])
@@ -218,14 +223,14 @@ class _Torture:
                 upto = max((e.version.revision for e in log if past.transcript.scope.has(e.key)), default=begin)
             self.tasks.start(past.transcript.name, past.follow_from(begin, upto))
 
-    def _follow(self, watcher: Watcher) -> None:
+    def _follow(self, watcher: Watcher) -> asyncio.Task[None]:
         self.watchers.append(watcher)
-        self.tasks.start(watcher.transcript.name, watcher.run())
+        return self.tasks.start(watcher.transcript.name, watcher.run())
 
     def check_copy(self, number: int) -> None:
         """The invariants of what the dead server left, on a copy: the next one must find the write-ahead log as it is."""
         with tempfile.TemporaryDirectory(dir=self.server.data_dir.parent) as directory:
-            for path in self.server.data_dir.glob(f"{FILE_NAME}*"):
+            for path in self.server.data_dir.glob(f"{Path(FILE_NAME).stem}.*"):
                 shutil.copy(path, directory)
             self.result.problems += [
                 f"after round {number}: {text}" for text in check_file(Path(directory) / FILE_NAME)
@@ -250,6 +255,7 @@ class _Torture:
             await self.end()
             for number, planned in enumerate(plan):
                 await self.round(number, planned)
+            self.check_copy(len(plan))
             await self._settle(clients)
         finally:
             await self.tasks.close()
@@ -295,7 +301,7 @@ class _Torture:
             await reader.list(*place)
         wire.close()
         await self.end(kill=False)
-        self.check_copy(self.result.rounds)
+        self.check_copy(self.result.rounds + 1)
 
     async def _mark(self, wire: Wire, target: Target, namespace: str, shade: str) -> int:
         """The revision of a new object with this label, whose key no client uses."""
