@@ -61,6 +61,11 @@ class ServerConfig(_Settings):
     agents: tuple[AgentConfig, ...] = ()
     """The nodes of its own process: normally one, none without, many only if they are simulated."""
 
+    history_age: float = Field(default=3600.0, gt=0)
+    """For how many seconds the store keeps history."""
+    history_revisions: int = Field(default=250_000, gt=0)
+    """How many revisions of history the store keeps, at most; but those of the last five minutes it keeps in any case."""
+
     @field_validator("bind")
     @classmethod
     def _bind_has_port(cls, value: str) -> str:

@@ -26,6 +26,7 @@ from minik.server.http import HttpServer, server_ssl
 from minik.server.local import LocalTransport
 from minik.server.tunnel import Links
 from minik.storage.base import Store
+from minik.storage.compactor import Retention
 from minik.storage.open import open_store
 
 log = logging.getLogger("minik")
@@ -64,7 +65,9 @@ class Server:
         """Bring everything up. Raises DataDirError, StoreError, OSError (address taken)."""
         host, port = self.config.address
         self.files.prepare(now=self._clock.now(), names=server_names(host, self.config.tls_names))
-        self._store = await open_store(self.config.data_dir, clock=self._clock)
+        age = self.config.history_age
+        retention = Retention(age=age, revisions=self.config.history_revisions, at_least=min(age, 300.0))
+        self._store = await open_store(self.config.data_dir, clock=self._clock, retention=retention)
         plane = self._plane = ControlPlane(
             self._store,
             registry=self.registry,

@@ -7,11 +7,12 @@ write-ahead log that two connections write and checkpoint at once.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -100,12 +101,13 @@ class Extras:
 def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
     """Set the connection up, bring the file to this release's version and read what the store needs. Raises OpenError."""
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    format_of(db)  # a file that is refused is not touched
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA synchronous = {synchronous}")
     db.execute("PRAGMA wal_autocheckpoint = 0")
     db.execute("PRAGMA cache_size = -4096")
     db.execute("PRAGMA temp_store = MEMORY")
-    _migrate(db)
+    migrate(db)
     meta = dict(db.execute(Q["meta"]).fetchall())
     (durable,) = db.execute(Q["last_revision"]).fetchone()
     (oldest,) = db.execute(Q["oldest_history"]).fetchone()
@@ -125,7 +127,40 @@ def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
     )
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def make(db: sqlite3.Connection) -> None:
+    """Set up a new file that nobody else sees before it is complete, and that is synced as a whole then."""
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("PRAGMA journal_mode = MEMORY").fetchall()
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA cache_size = -4096")
+    migrate(db)
+
+
+@contextlib.contextmanager
+def open_closed(path: Path) -> Iterator[sqlite3.Connection]:
+    """A state file that no server has open, or a backup. Raises OpenError and sqlite3.Error.
+
+    The file stays byte for byte as it is, but for a write-ahead log that a crash left: that goes into it when the connection ends.
+    """
+    if not path.is_file():
+        raise OpenError(f"{path} is not there")
+    log = path.with_name(path.name + "-wal")
+    lock = DirectoryLock(path.parent) if (path.parent / "lock").exists() else None
+    try:
+        mode = "mode=rw" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+        try:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            yield db
+        finally:
+            db.close()
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def format_of(db: sqlite3.Connection) -> int:
+    """The format of the file (0: it is empty). Raises OpenError if it is not one of minik, or a newer one."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -134,8 +169,14 @@ def _migrate(db: sqlite3.Connection) -> None:
     if version > len(MIGRATIONS):
         raise OpenError(
             f"the state file was written by a newer release of minik (format {version}; this release knows up to"
-            f" {len(MIGRATIONS)})"
+            f" {len(MIGRATIONS)}): use that release"
         )
+    return int(version)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the file to this release's format, a step a transaction. Raises OpenError and sqlite3.Error."""
+    version = format_of(db)
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         stamp = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {number};"
         try:
@@ -239,6 +280,16 @@ def sync_log(db: sqlite3.Connection) -> None:
 def get(db: sqlite3.Connection, key: str) -> Record | None:
     row = db.execute(Q["get"], {"key": key}).fetchone()
     return None if row is None else Record(*row)
+
+
+def places(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[str, int, int]]:
+    """Keys in their order with (revision, created), found through the index of keys."""
+    return db.execute(Q["places"], {"after": after, "limit": limit}).fetchall()
+
+
+def count(db: sqlite3.Connection) -> int:
+    """How many keys there are."""
+    return int(db.execute(Q["count_all"]).fetchone()[0])
 
 
 def list_page(db: sqlite3.Connection, prefix: str, after: str, limit: int) -> tuple[list[Record], int]:

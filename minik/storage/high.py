@@ -23,16 +23,22 @@ def high_path(path: Path) -> Path:
     return path.with_suffix(".high")
 
 
+def read_note(path: Path) -> Revision:
+    """The revision noted beside the state file `path`; 0 if none is."""
+    try:
+        return Revision(int(high_path(path).read_bytes()[:_DIGITS] or b"0"))
+    except (OSError, ValueError):
+        return Revision(0)
+
+
 class HighWater:
     """`path`: the state file. Whatever fails here is no reason not to store: the note is then as it was, or not there."""
 
     def __init__(self, path: Path) -> None:
-        self.revision = Revision(0)
-        """As noted; 0 if nothing is."""
+        self.revision = read_note(path)
         self._file = -1
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             self._file = os.open(high_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self.revision = Revision(int(os.pread(self._file, _DIGITS, 0) or b"0"))
 
     def note(self, revision: Revision) -> None:
         """Everything up to `revision` is durable."""

@@ -72,6 +72,13 @@ END;
 -- name: index
 SELECT key, revision, created FROM current;
 
+-- name: places
+SELECT key, revision, created FROM current INDEXED BY sqlite_autoindex_current_1
+    WHERE key > :after ORDER BY key LIMIT :limit;
+
+-- name: count_all
+SELECT count(*) FROM current;
+
 -- name: meta
 SELECT name, value FROM meta;
 
@@ -80,6 +87,23 @@ UPDATE meta SET value = :value WHERE name = :name;
 
 -- name: last_revision
 SELECT max((SELECT ifnull(max(revision), 0) FROM current), (SELECT ifnull(max(revision), 0) FROM history));
+
+-- name: last_durable
+SELECT max((SELECT ifnull(max(revision), 0) FROM current), (SELECT ifnull(max(revision), 0) FROM history),
+    (SELECT value FROM meta WHERE name = 'floor'));
+
+-- name: last_given
+SELECT max((SELECT ifnull(max(revision), 0) FROM current), (SELECT ifnull(max(revision), 0) FROM history),
+    (SELECT max(value) FROM meta)) + EXISTS (SELECT 1 FROM volatile);
+
+-- name: count_by_resource
+SELECT substr(key, 1, instr(key || '/', '/') - 1) AS resource, count(*) FROM current GROUP BY resource ORDER BY resource;
+
+-- name: last_written
+SELECT written FROM history ORDER BY revision DESC LIMIT 1;
+
+-- name: last_mark
+SELECT max(written) FROM mark;
 
 -- name: volatile
 SELECT resource FROM volatile;
@@ -102,6 +126,9 @@ SELECT min(revision) FROM history;
 -- name: forget
 DELETE FROM history WHERE revision <= :upto AND revision IN
     (SELECT revision FROM history ORDER BY revision LIMIT :rows);
+
+-- name: forget_all
+DELETE FROM history;
 
 -- name: get
 SELECT key, value, revision, created FROM current WHERE key = :key;
@@ -134,3 +161,24 @@ SELECT h.revision, h.type, h.created, h.key, h.value, c.value FROM history h LEF
 -- name: versions
 SELECT revision, type, created, replaced, value, author, written FROM history
     WHERE revision > :after AND revision <= :upto AND key = :key ORDER BY revision;
+
+-- name: copy_current_sizes
+SELECT revision, length(value) FROM current WHERE revision > :after AND revision <= :upto ORDER BY revision LIMIT :rows;
+
+-- name: copy_current
+SELECT revision, created, key, value FROM current WHERE revision > :after AND revision <= :upto ORDER BY revision;
+
+-- name: copy_history_sizes
+SELECT revision, length(value) FROM history WHERE revision > :after AND revision <= :upto ORDER BY revision LIMIT :rows;
+
+-- name: copy_history
+SELECT revision, type, created, replaced, key, value, author, written FROM history
+    WHERE revision > :after AND revision <= :upto ORDER BY revision;
+
+-- name: copy_replaced_sizes
+SELECT revision, iif(replaced <= :bound, length(value), 0) FROM history
+    WHERE revision > :after AND revision <= :upto ORDER BY revision LIMIT :rows;
+
+-- name: copy_replaced
+SELECT replaced, created, key, value FROM history
+    WHERE revision > :after AND revision <= :upto AND replaced <= :bound ORDER BY revision;

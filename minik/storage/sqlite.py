@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, TypeVar
 from minik.clock import Clock
 from minik.files import sync_directory
 from minik.storage import check, database, wal
+from minik.storage.backup import write_backup
 from minik.storage.base import (
+    BackupError,
     CompactedError,
     Event,
     Listener,
@@ -33,6 +35,7 @@ from minik.storage.base import (
 )
 from minik.storage.compactor import Retention
 from minik.storage.connection import Connect, Connection, ThreadConnection
+from minik.storage.copying import copy_out
 from minik.storage.database import Contents, DirectoryLock
 from minik.storage.faults import RESTORE, explain
 from minik.storage.high import HighWater, high_path
@@ -91,7 +94,9 @@ class SqliteStore(Writer):
             if isinstance(error, sqlite3.Error | OSError):
                 raise OpenError(f"the store cannot be opened: {explain(error, path)}") from error
             raise
-        return cls(path, db, lock, contents, clock=clock, retention=retention or Retention(), high=high)
+        return cls(
+            path, db, lock, contents, connect=connect, clock=clock, retention=retention or Retention(), high=high
+        )
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -168,6 +173,62 @@ class SqliteStore(Writer):
                 return await self._events(prefix, since, self._revision, 0)
 
         return follow(self._hub, prefix, since=since, replay=replay)
+
+    # --- copying and checking -----------------------------------------------------------------------------------------
+
+    async def slice(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """For `copying.py`: as `_read`, once it is our turn."""
+        self._check_open()
+        async with self._turn:
+            return await self._read(function)
+
+    def position(self) -> tuple[Revision, Revision]:
+        """For `copying.py`: the last revision and the floor."""
+        return self._revision, self._floor
+
+    async def backup(self, target: Path) -> Revision:
+        """Write a copy of the state as of now to `target`, whole or not at all, replacing what is there; returns its revision.
+
+        Writes go on meanwhile; one waits for a slice of some milliseconds at most. Raises BackupError, StoreError if the state
+        cannot be read, ClosedError.
+        """
+        self._check_open()
+        async with self._copying:
+            return await write_backup(self, target, state=self._health.path, connect=self._connect)
+
+    async def check(self) -> Sequence[str]:
+        """What is wrong with the file, as `check.check_all`, and whether what is in memory agrees with it; writes go on. [] is sound.
+
+        Every row is read, in slices; the history's keys and numbers are copied into memory for it.
+        """
+        self._check_open()
+        found = [self._health.problem] if self._health.problem is not None else []
+        copy = await self._connect(Path(":memory:"))
+        try:
+            async with self._copying:
+                await copy_out(self, copy, values=False)
+            found += await copy.run(check.check_all)
+            found += await self._compare()
+        except (BackupError, StoreError) as error:
+            found.append(str(error))
+        except sqlite3.IntegrityError as error:
+            found.append(f"the file is damaged: its rows contradict each other ({error})")
+        finally:
+            await copy.close()
+        return found
+
+    async def _compare(self) -> Sequence[str]:
+        """The index in memory against the file's index of keys and the rows that it leads to."""
+        after, seen = "", _SLICE
+        while seen == _SLICE:
+            async with self._turn:
+                rows = await self._read(partial(database.places, after=after, limit=_SLICE))
+                wrong = [key for key, revision, created in rows if self._index.get(key) != (revision, created)]
+                if wrong:
+                    return [f"memory and file disagree about {len(wrong)} keys, the first of which is {wrong[0]}"]
+                after, seen = rows[-1][0] if rows else after, len(rows)
+                missing = len(self._index) - await self._read(database.count) if seen < _SLICE else 0
+        return [f"memory has {missing} keys more than the file"] if missing else []
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._hub.listen(listener)

@@ -22,7 +22,7 @@ from minik.clock import Clock
 from minik.storage import database
 from minik.storage.base import ClosedError, ConflictError, Op, Revision, StoreError, StoreFullError, UnknownError
 from minik.storage.compactor import SLICE_ROWS, Marks, Retention
-from minik.storage.connection import Connection
+from minik.storage.connection import Connect, Connection
 from minik.storage.database import Contents, DirectoryLock, Extras
 from minik.storage.faults import Health, Outcome, outcome_of
 from minik.storage.high import HighWater
@@ -85,6 +85,7 @@ class Writer:
         lock: DirectoryLock,
         contents: Contents,
         *,
+        connect: Connect,
         clock: Clock,
         retention: Retention,
         high: HighWater | None,
@@ -93,6 +94,8 @@ class Writer:
         self._health = Health(path)
         self._db = db
         self._lock = lock
+        self._connect = connect
+        self._copying = asyncio.Lock()
         self._clock = clock
         self._high = high
         self._index = contents.index
