@@ -67,10 +67,15 @@ async def _settled(coro: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        task.add_done_callback(_heard)
         await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # of no interest to whoever gave up
         raise
+
+
+def _heard(task: asyncio.Future[Any]) -> None:
+    """How it ended is of no interest to whoever gave up; nobody else will ask."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Actor:

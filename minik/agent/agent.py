@@ -353,7 +353,8 @@ class Agent:
 
 
 def _is_live(worker: PodWorker) -> bool:
-    return worker.memory.failed is None and not is_terminal(worker.pod)
+    """Whether it takes room of the node. One whose object is gone does not, as for kubelet: the scheduler gives its place away."""
+    return not worker.is_gone and worker.memory.failed is None and not is_terminal(worker.pod)
 
 
 def min_oom_score(status: Path = Path("/proc/self/status")) -> int:

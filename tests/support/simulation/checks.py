@@ -35,13 +35,13 @@ class _View:
         self.cache = cache
         self._lists: dict[str, list[ROObj]] = {}
 
-    def list(self, resource: str) -> list[ROObj]:
+    def all(self, resource: str) -> list[ROObj]:
         if resource not in self._lists:
             self._lists[resource] = [entry.obj for entry in self.cache.list(resource)]
         return self._lists[resource]
 
     def owned(self, resource: str, owner: ROObj) -> list[ROObj]:
-        return [obj for obj in self.list(resource) if meta.is_controlled_by(obj, owner)]
+        return [obj for obj in self.all(resource) if meta.is_controlled_by(obj, owner)]
 
 
 def _name(obj: ROObj) -> str:
@@ -55,7 +55,7 @@ def _expect(what: str, status: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
 
 
 def _deployments(view: _View) -> Iterator[str]:
-    for obj in view.list("deployments.apps"):
+    for obj in view.all("deployments.apps"):
         number, status, what = obj["spec"]["replicas"], obj.get("status") or {}, f"deployment {_name(obj)}"
         wanted = {"observedGeneration": meta.generation(obj), "replicas": number, "updatedReplicas": number}
         wanted |= {"readyReplicas": number, "availableReplicas": number, "unavailableReplicas": 0}
@@ -67,7 +67,7 @@ def _deployments(view: _View) -> Iterator[str]:
 
 def _sets(view: _View) -> Iterator[str]:
     for resource in _SETS:
-        for obj in view.list(resource):
+        for obj in view.all(resource):
             number, status, what = obj["spec"]["replicas"], obj.get("status") or {}, f"{resource} {_name(obj)}"
             wanted = {"observedGeneration": meta.generation(obj), "replicas": number}
             wanted |= {"readyReplicas": number, "availableReplicas": number}
@@ -80,7 +80,7 @@ def _sets(view: _View) -> Iterator[str]:
 def _pods(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
     by_name = {node.name: node for node in nodes}
     addresses: dict[str, str] = {}
-    for pod in view.list("pods"):
+    for pod in view.all("pods"):
         what = f"pod {_name(pod)}"
         if meta.is_deleting(pod):
             yield f"{what}: is terminating"
@@ -98,14 +98,14 @@ def _pods(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
         if address in addresses:
             yield f"{what}: has the address {address} of {addresses[address]}"
         addresses[address] = what
-        running = [i.labels[names.CONTAINER] for i in node.engine.running() if i.labels.get(names.UID) == meta.uid(pod)]
+        running = [info.labels.get(names.CONTAINER, "") for info in node.engine.running_of(meta.uid(pod))]
         wanted = [*(container["name"] for container in pods.containers(pod)), names.SANDBOX]
         if sorted(name or names.SANDBOX for name in running) != sorted(wanted):
             yield f"{what}: {sorted(running)} run on {node.name}, not {sorted(wanted)}"
 
 
 def _engines(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
-    known = {(meta.uid(pod), pods.node_name(pod)) for pod in view.list("pods")}
+    known = {(meta.uid(pod), pods.node_name(pod)) for pod in view.all("pods")}
     for node in nodes:
         for info in node.engine.running():
             if (info.labels.get(names.UID), node.name) not in known:
@@ -114,11 +114,11 @@ def _engines(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
 
 def _owners(view: _View) -> Iterator[str]:
     """Everything whose owners are all gone should be gone."""
-    uids = {meta.uid(obj) for resource in view.cache.resources() for obj in view.list(resource)}
+    uids = {meta.uid(obj) for resource in view.cache.resources() for obj in view.all(resource)}
     for resource in view.cache.resources():
         if resource == "events":
             continue
-        for obj in view.list(resource):
+        for obj in view.all(resource):
             owners = meta.owners(obj)
             if owners and not any(owner["uid"] in uids for owner in owners):
                 yield f"{resource} {_name(obj)}: is an orphan"
@@ -126,12 +126,12 @@ def _owners(view: _View) -> Iterator[str]:
 
 def _namespaces(view: _View) -> Iterator[str]:
     there = set()
-    for namespace in view.list("namespaces"):
+    for namespace in view.all("namespaces"):
         there.add(meta.name(namespace))
         if (namespace.get("status") or {}).get("phase") != "Active" or meta.is_deleting(namespace):
             yield f"namespace {_name(namespace)}: is terminating"
     for resource in view.cache.resources():
-        for obj in view.list(resource):
+        for obj in view.all(resource):
             if meta.namespace(obj) and meta.namespace(obj) not in there:
                 yield f"{resource} {_name(obj)}: is in a namespace that is gone"
             if meta.is_deleting(obj) and resource not in ("pods", "namespaces"):
@@ -143,14 +143,14 @@ def _namespaces(view: _View) -> Iterator[str]:
 
 
 def _endpoints(view: _View) -> Iterator[str]:
-    for service in view.list("services"):
+    for service in view.all("services"):
         selector = service["spec"].get("selector")
         if not selector:
             continue
         what = f"service {_name(service)}"
         behind = [
             pod
-            for pod in view.list("pods")
+            for pod in view.all("pods")
             if meta.namespace(pod) == meta.namespace(service)
             and all(meta.labels(pod).get(key) == value for key, value in selector.items())
             and pods.ip(pod)
@@ -171,7 +171,7 @@ def _endpoints(view: _View) -> Iterator[str]:
 
 
 def _nodes(view: _View) -> Iterator[str]:
-    for obj in view.list("nodes"):
+    for obj in view.all("nodes"):
         ready = meta.condition(obj, "Ready") or {}
         if ready.get("status") != "True":
             yield f"node {_name(obj)}: is not ready: {ready.get('status')} {ready.get('reason')}"

@@ -56,11 +56,14 @@ class InLoopConnection:
 
     def __init__(self, db: sqlite3.Connection, disk: Disk) -> None:
         self._db, self._disk = db, disk
+        self._is_full = False
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         await asyncio.sleep(self._disk.delay())
         self._disk.commits += 1
-        self._db.execute(f"PRAGMA query_only = {int(self._disk.is_full)}")
+        if self._is_full != self._disk.is_full:
+            self._is_full = self._disk.is_full
+            self._db.execute(f"PRAGMA query_only = {int(self._is_full)}")
         return function(self._db)
 
     async def close(self) -> None:

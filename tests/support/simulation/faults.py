@@ -35,10 +35,10 @@ class Faults:
         """Let things go wrong until the loop's time is `until`."""
         loop, rng = asyncio.get_running_loop(), self.rng
         pause = rng.choice((3.0, 8.0, 20.0))
-        faults, weights = zip(*_FAULTS, strict=True)
-        chosen = rng.sample(range(len(faults)), rng.randint(2, len(faults)))  # swarm: not every run has every fault
-        faults = [faults[index] for index in sorted(chosen)]
-        weights = [weights[index] for index in sorted(chosen)]
+        chosen = sorted(
+            rng.sample(range(len(_FAULTS)), rng.randint(2, len(_FAULTS)))
+        )  # swarm: not every run has every fault
+        faults, weights = zip(*(_FAULTS[index] for index in chosen), strict=True)
         while True:
             await asyncio.sleep(rng.expovariate(1.0 / pause))
             if loop.time() >= until:
@@ -241,7 +241,9 @@ async def slow_disk(faults: Faults) -> None:
 
 async def jump_clock(faults: Faults) -> None:
     simulation, rng = faults.simulation, faults.rng
-    name, clock = rng.choice([("server", simulation.server.clock), *((node.name, node.clock) for node in simulation.nodes)])
+    name, clock = rng.choice(
+        [("server", simulation.server.clock), *((node.name, node.clock) for node in simulation.nodes)]
+    )
     seconds = rng.choice((-1, 1)) * rng.choice((1.0, 10.0, 100.0, _BOUND))
     if abs(clock.error + seconds) > _BOUND:
         seconds = -seconds

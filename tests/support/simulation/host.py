@@ -43,6 +43,7 @@ class Engine(FakeRuntime):
         self._rng = rng
         self._on_start = on_start
         self._work = Tasks(f"engine {node}")
+        self._pods: dict[str, dict[str, Any]] = {}
         self.slow = 1.0
         """Factor on how long everything takes."""
 
@@ -66,7 +67,7 @@ class Engine(FakeRuntime):
         error, result = task.result()
         if error is not None:
             raise error
-        return result  # type: ignore[return-value]  # there is one if there is no error
+        return result  # type: ignore[no-any-return]  # there is one if there is no error
 
     async def run_sandbox(self, spec: SandboxSpec) -> ContainerInfo:
         return await self._do(super().run_sandbox(spec))
@@ -86,6 +87,18 @@ class Engine(FakeRuntime):
 
     async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> ImageInfo:
         return await self._do(super().pull(reference, auth=auth), self._rng.uniform(0.1, 3.0))
+
+    def _add(self, name: str, labels: Mapping[str, str], image: str) -> Any:
+        made = super()._add(name, labels, image)
+        self._pods.setdefault(labels.get(names.UID, ""), {})[made.info.id] = made
+        return made
+
+    def running_of(self, uid: str) -> list[ContainerInfo]:
+        """What of one pod runs now."""
+        of_pod = self._pods.get(uid, {})
+        for gone in [identity for identity in of_pod if identity not in self._containers]:
+            del of_pod[gone]
+        return [each.info for each in of_pod.values() if each.info.state == "running"]
 
     def _run(self, container: Any) -> None:
         super()._run(container)

@@ -79,9 +79,9 @@ class Monitors:
         pod, container = info.labels[names.UID], info.labels[names.CONTAINER]
         what = f"{info.labels[names.NAMESPACE]}/{info.labels[names.POD_NAME]} ({pod})"
         for other in self._nodes:
-            for running in other.engine.running():
+            for running in other.engine.running_of(pod):
                 labels = running.labels
-                if labels.get(names.UID) != pod or running.id == info.id or not labels.get(names.CONTAINER):
+                if running.id == info.id or not labels.get(names.CONTAINER):
                     continue
                 if other.name != node:
                     self._problem(f"pod {what} runs on {other.name} and on {node}")

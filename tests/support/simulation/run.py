@@ -49,8 +49,18 @@ class Plan:
     minutes: float | None = None
     """For how long people work and things go wrong."""
     nodes: int | None = None
+    pace: float | None = None
+    """Seconds between two things that a person does."""
     faults: bool = True
     """Without: people are gentle, and Deployments must stay available throughout."""
+
+    def command(self) -> str:
+        """How to run it again by hand."""
+        words = ["scripts/simulate", "--seed", str(self.seed)]
+        words += ["--minutes", str(self.minutes)] if self.minutes is not None else []
+        words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
+        words += ["--pace", str(self.pace)] if self.pace is not None else []
+        return " ".join([*words, *([] if self.faults else ["--calm"]), "--trace", "FILE"])
 
 
 @dataclass(slots=True)
@@ -76,7 +86,7 @@ def simulate(plan: Plan, trace: IO[bytes] | None = None) -> Outcome:
     seeds = loop.Seeds(plan.seed)
     order = seeds.rng("order") if plan.seed % 2 else None
     began = time.monotonic()
-    with _no_collector(), _logging(history, outcome.problems), tempfile.TemporaryDirectory(prefix="minik-simulation-") as directory:
+    with _no_collector(), _logging(history, outcome.problems), _directory() as directory:
         simulation = Simulation(plan, seeds, history, Path(directory))
         try:
             loop.run(simulation.run(outcome), order=order)
@@ -85,6 +95,12 @@ def simulate(plan: Plan, trace: IO[bytes] | None = None) -> Outcome:
     outcome.fingerprint = history.fingerprint
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _directory() -> tempfile.TemporaryDirectory[str]:
+    """In memory where there is such a place: nothing here outlives the run."""
+    memory = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(prefix="minik-simulation-", dir=memory if memory.is_dir() else None)
 
 
 @contextmanager
@@ -134,9 +150,10 @@ class Simulation:
     def __init__(self, plan: Plan, seeds: loop.Seeds, history: History, directory: Path) -> None:
         rng = seeds.rng("plan")
         self.plan, self.seeds, self.history = plan, seeds, history
-        self.minutes = plan.minutes if plan.minutes is not None else rng.uniform(1.0, 4.0)
+        self.minutes = plan.minutes if plan.minutes is not None else rng.uniform(0.4, 1.5)
         number = plan.nodes if plan.nodes is not None else rng.randint(2, 4)
-        people, self.pause = rng.randint(1, 3), rng.uniform(0.5, 4.0)
+        people, self.pause = rng.randint(1, 2), rng.uniform(1.0, 5.0)
+        self.pause = plan.pace or self.pause
         retention = rng.choice((Retention(), Retention(age=60.0, revisions=500, at_least=20.0)))
         self.disk = Disk(directory, seeds.rng("disk"))
         self.link = Link("server", seeds.rng("link server"), latency=0.001)

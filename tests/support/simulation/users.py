@@ -45,6 +45,9 @@ class User:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self.rng.random())
         actions, weights = zip(*(_GENTLE if self._gentle else _ACTIONS), strict=True)
+        if self.rng.random() < 0.9:
+            await self.attempt(create_namespace)
+            await self.attempt(create_deployment)
         while loop.time() < until:
             (action,) = self.rng.choices(actions, weights)
             await self.attempt(action)
