@@ -88,7 +88,7 @@ def build_node(
 ) -> Node:
     """The node that `config` describes, as a client over `transport`. `host`: what it stands on, if not what `config` says; a
     simulated one outlives its agents."""
-    client = Client(transport, registry)
+    client = Client(transport, registry, manager="minik-agent")
     informers = Informers(transport, registry, clock=clock, entropy=entropy)
     recorder = Recorder(client, component="kubelet", host=config.name, clock=clock, entropy=entropy)
     if host is None:

@@ -81,7 +81,11 @@ class ControlPlane:
 
     async def start(self, *, address: str, port: int) -> None:
         """Initial objects, controllers, scheduler; returns when all of them work. `address`, `port`: see `bootstrap.ensure`."""
-        await bootstrap.ensure(Client(self.transport("system:apiserver"), self.registry), address=address, port=port)
+        await bootstrap.ensure(
+            Client(self.transport("system:apiserver"), self.registry, manager="kube-apiserver"),
+            address=address,
+            port=port,
+        )
         clock, entropy, metrics = self._clock, self._entropy, self.metrics
         transport = self._way(self.transport("system:kube-controller-manager"))
         self._informers = Informers(transport, self.registry, clock=clock, entropy=entropy)
@@ -95,7 +99,7 @@ class ControlPlane:
             informers=self._informers,
         )
         await self.manager.start()
-        client = Client(self._way(self.transport("system:kube-scheduler")), self.registry)
+        client = Client(self._way(self.transport("system:kube-scheduler")), self.registry, manager="kube-scheduler")
         self._recorder = Recorder(client, component="default-scheduler", clock=clock, entropy=entropy)
         self._scheduler = Scheduler(
             client, self._informers, self._recorder, clock=clock, entropy=entropy, metrics=metrics

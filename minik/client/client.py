@@ -32,11 +32,12 @@ _CONTENT_TYPES: Mapping[str, str] = {"merge": MERGE_PATCH, "strategic": STRATEGI
 
 
 class Client:
-    """A client of one API server. Cheap: holds no connections itself."""
+    """A client of one API server. Cheap: holds no connections itself. `manager`: as which field manager it writes."""
 
-    def __init__(self, transport: Transport, registry: Registry) -> None:
+    def __init__(self, transport: Transport, registry: Registry, *, manager: str = "") -> None:
         self.transport = transport
         self.registry = registry
+        self._query = {"fieldManager": manager} if manager else None
 
     def kind(self, resource: str) -> Kind:
         """The descriptor of `resource`. Raises NotFound if no such kind is known."""
@@ -94,12 +95,12 @@ class Client:
     async def create(self, resource: str, obj: ROObj) -> ROObj:
         """Create `obj` in its `metadata.namespace`. Raises AlreadyExists, Invalid, Forbidden."""
         path = self.kind(resource).path(meta.namespace(obj))
-        return self._wrote(resource, await self.transport.request("POST", path, body=obj))
+        return self._wrote(resource, await self.transport.request("POST", path, query=self._query, body=obj))
 
     async def update(self, resource: str, obj: ROObj, *, subresource: str = "") -> ROObj:
         """Replace the object. Raises Conflict if its resourceVersion is not the current one."""
         path = self.kind(resource).path(meta.namespace(obj), meta.name(obj), subresource)
-        return self._wrote(resource, await self.transport.request("PUT", path, body=obj))
+        return self._wrote(resource, await self.transport.request("PUT", path, query=self._query, body=obj))
 
     async def update_status(self, resource: str, obj: ROObj, status: Mapping[str, Any] | None = None) -> ROObj:
         """Replace the object's status with `status` (None: with its own). Conflict as for `update`."""
@@ -121,7 +122,8 @@ class Client:
         another object of that name or another state of it."""
         path = self.kind(resource).path(namespace, name, subresource)
         content_type = _CONTENT_TYPES[type]
-        return self._wrote(resource, await self.transport.request("PATCH", path, body=patch, content_type=content_type))
+        answer = await self.transport.request("PATCH", path, query=self._query, body=patch, content_type=content_type)
+        return self._wrote(resource, answer)
 
     async def patch_status(
         self,
@@ -150,7 +152,7 @@ class Client:
         Raises NotFound."""
         options = _delete_options(uid, resource_version, grace_seconds, propagation)
         path = self.kind(resource).path(namespace, name)
-        answer = await self.transport.request("DELETE", path, body=options)
+        answer = await self.transport.request("DELETE", path, query=self._query, body=options)
         self._deleted(resource, Key(namespace, name), answer)
         return answer
 
@@ -165,7 +167,7 @@ class Client:
         propagation: Propagation = "",
     ) -> None:
         """Delete all objects of a namespace, or those that match."""
-        query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {"labelSelector": label_selector, "fieldSelector": field_selector, **(self._query or {})}
         options = _delete_options("", "", grace_seconds, propagation)
         path = self.kind(resource).path(namespace)
         await self.transport.request("DELETE", path, query=_given(query), body=options)
@@ -182,7 +184,7 @@ class Client:
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
         path = self.kind("pods").path(key.namespace, key.name, "binding")
-        await self.transport.request("POST", path, body=body)
+        await self.transport.request("POST", path, query=self._query, body=body)
 
     async def evict(self, key: Key, *, uid: str = "", grace_seconds: int | None = None) -> None:
         """Evict a pod (pods/eviction, policy/v1). Raises TooManyRequests if a disruption budget forbids it."""
@@ -195,7 +197,7 @@ class Client:
         if options is not None:
             body["deleteOptions"] = options
         path = self.kind("pods").path(key.namespace, key.name, "eviction")
-        await self.transport.request("POST", path, body=body)
+        await self.transport.request("POST", path, query=self._query, body=body)
 
     # --- for WritesClient --------------------------------------------------------------------------------------------
 
@@ -224,8 +226,8 @@ class Writes:
 class WritesClient(Client):
     """A client that notes in `writes` what it wrote (see `controller.py`, read-your-writes)."""
 
-    def __init__(self, transport: Transport, registry: Registry) -> None:
-        super().__init__(transport, registry)
+    def __init__(self, transport: Transport, registry: Registry, *, manager: str = "") -> None:
+        super().__init__(transport, registry, manager=manager)
         self.writes = Writes()
 
     def _wrote(self, resource: str, answer: ROObj) -> ROObj:

@@ -139,10 +139,11 @@ class _Runner:
         self.registry = manager.registry
         self.queue: WorkQueue[Key] = WorkQueue(manager.clock)
         self.tasks = Tasks(f"controller {controller.name}")
-        self.client = Client(manager.transport, manager.registry)
+        self._component = controller.component or f"{controller.name}-controller"
+        self.client = Client(manager.transport, manager.registry, manager=self._component)
         self.recorder = Recorder(
             self.client,
-            component=controller.component or f"{controller.name}-controller",
+            component=self._component,
             clock=manager.clock,
             entropy=manager.entropy,
         )
@@ -275,7 +276,7 @@ class _Runner:
         if unseen is not None:
             await self._catch_up(key, unseen)
         began = self.clock.monotonic()
-        client = WritesClient(self._manager.transport, self.registry)
+        client = WritesClient(self._manager.transport, self.registry, manager=self._component)
         logger = KeyLogger(log, {"controller": self.controller, "key": str(key)})
         ctx = Context(client, self.clock, self.entropy, self.recorder, logger, self._state, self.registry, self._caches)
         try:

@@ -41,6 +41,8 @@ class Attributes:
     verb: str
     namespace: str
     user: User
+    author: str = ""
+    """Of the request, as the store keeps it; see `author.py`."""
     subresource: str = ""
     name: str = ""
     old: ROObj | None = None

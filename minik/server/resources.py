@@ -101,12 +101,16 @@ async def _commit_new(core: Core, draft: Obj, attributes: Attributes) -> Written
         if core.cache.get(key) is not None:
             raise errors.already_exists(kind.plural, kind.group, attributes.name)
         return Written(obj=draft, created=True)
-    op = Op(key, encode(draft), ABSENT, durable=kind.is_durable(attributes.namespace))
     try:
-        revision = (await core.store.commit([op]))[0]
+        revision = (await core.store.commit([_op(attributes, key, encode(draft), ABSENT)]))[0]
     except ConflictError as error:
         raise errors.already_exists(kind.plural, kind.group, attributes.name) from error
     return await _written(core, key, draft, revision, created=True)
+
+
+def _op(attributes: Attributes, key: str, value: bytes | None, expected: Revision) -> Op:
+    durable = attributes.kind.is_durable(attributes.namespace)
+    return Op(key, value, expected, durable=durable, author=attributes.author)
 
 
 async def _written(core: Core, key: str, draft: Obj, revision: Revision, *, created: bool = False) -> Written:
@@ -158,9 +162,8 @@ async def update(
             if attributes.dry_run:
                 return Written(obj=draft)
             if lifecycle.is_finished(draft):
-                return await _remove(core, kind, entry, draft)
-            op = Op(key, encode(draft), entry.revision, durable=kind.is_durable(attributes.namespace))
-            revision = (await core.store.commit([op]))[0]
+                return await _remove(core, attributes, entry, draft)
+            revision = (await core.store.commit([_op(attributes, key, encode(draft), entry.revision)]))[0]
             return await _written(core, key, draft, revision)
         except ConflictError as error:
             # What was deleted meanwhile is looked for once more: NotFound, or made anew.
@@ -282,20 +285,18 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
             return Written(obj=plan.draft or old, removed=plan.action == "remove")
         try:
             if plan.action == "remove":
-                return await _remove(core, kind, entry, None)
+                return await _remove(core, attributes, entry, None)
             assert plan.draft is not None
-            op = Op(key, encode(plan.draft), entry.revision, durable=kind.is_durable(attributes.namespace))
-            revision = (await core.store.commit([op]))[0]
+            revision = (await core.store.commit([_op(attributes, key, encode(plan.draft), entry.revision)]))[0]
             return await _written(core, key, plan.draft, revision)
         except ConflictError as error:
             await catch_up(core, error)
     raise errors.conflict(kind.plural, kind.group, attributes.name)
 
 
-async def _remove(core: Core, kind: Kind, entry: Entry, last: Obj | None) -> Written:
+async def _remove(core: Core, attributes: Attributes, entry: Entry, last: Obj | None) -> Written:
     """Delete the key. `last`: its state by the very update that finished it."""
-    durable = kind.is_durable(entry.namespace)
-    revision = (await core.store.commit([Op(entry.key, None, entry.revision, durable=durable)]))[0]
+    revision = (await core.store.commit([_op(attributes, entry.key, None, entry.revision)]))[0]
     await core.cache.wait_for(revision)
     return Written(obj=last, removed=True) if last is not None else Written(entry, removed=True)
 

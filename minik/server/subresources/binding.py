@@ -5,6 +5,7 @@ from __future__ import annotations
 from minik.api import errors, meta, times
 from minik.api.meta import Obj, ROObj
 from minik.server import resources
+from minik.server.author import author_of
 from minik.server.core import Attributes, Core
 from minik.server.decode import decode_object
 from minik.server.lifecycle import check_preconditions
@@ -53,7 +54,7 @@ async def create(core: Core, request: Request) -> Response:
     dry_run = is_dry_run(request)
     attributes = Attributes(
         kind=kind, verb="create", namespace=namespace, user=request.user, subresource="binding", name=name,
-        dry_run=dry_run, warnings=request.warnings,
+        dry_run=dry_run, warnings=request.warnings, author=author_of(request),
     )  # fmt: skip
     await resources.update(core, attributes, bind)
     return Response(201, obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})

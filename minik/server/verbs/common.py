@@ -6,6 +6,7 @@ from minik.api import errors
 from minik.api.errors import BadRequest
 from minik.api.kind import Kind
 from minik.api.meta import Obj
+from minik.server.author import author_of
 from minik.server.core import Attributes
 from minik.server.request import Request, Response
 from minik.server.resources import Written
@@ -27,6 +28,7 @@ def attributes(request: Request, *, dry_run: bool = False, verb: str = "") -> At
         verb=verb or info.verb,
         namespace=info.namespace if kind.namespaced else "",
         user=request.user,
+        author=author_of(request),
         subresource=info.subresource,
         name=info.name,
         dry_run=dry_run,
