@@ -66,11 +66,10 @@ def find_damage(data: bytes) -> Damage | None:
         follows = present and sums == (frame_1, frame_2)
         if wrong:
             lost += ended and follows
-        elif not follows:
-            wrong = True
-        elif pages:
+        elif follows and pages:
             good, end = good + 1, start + size
-        ended = present and pages != 0
+        ended = present and pages != 0 and (wrong or follows)
+        wrong = wrong or not follows
         sums = (frame_1, frame_2)
     return Damage(good, lost, end) if lost else None
 
