@@ -71,16 +71,17 @@ async def examine(
     lossy: bool = False,
     subsets: int = 4,
     samples: int = 0,
+    share: float = 1.0,
     stop_at_first: bool = False,
 ) -> Report:
-    """Judge the states of all moments from `start` on; `samples` of the sound ones are handed out."""
+    """Judge the states of that `share` of the moments from `start` on; `samples` of the sound ones are handed out."""
     report = Report()
     disk = Disk(recorder.existing)
     before = recoveries.distinct
     for moment in range(len(recorder.log) + 1):
         if moment:
             disk.play(recorder.log[moment - 1])
-        if moment < start:
+        if moment < start or rng.random() >= share:
             continue
         for variant in plan_cuts(disk, rng, subsets=subsets):
             files = disk.cut(variant.fates)

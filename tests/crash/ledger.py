@@ -178,6 +178,11 @@ class Ledger:
             return f"a compaction is undone: {recovered.floor} after {_at(self.compacted, moment)}"
         return ""
 
+    @property
+    def last(self) -> int:
+        """The last durable revision."""
+        return next(reversed(self.states))
+
     def given_at(self, moment: int) -> int:
         return _at(self.given, moment)
 

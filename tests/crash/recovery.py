@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+from functools import lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
 from minik.clock import LoopClock
-from minik.storage import check
+from minik.storage import check, wal
 from minik.storage.base import CompactedError, Op, OpenError, Record, Revision
 from minik.storage.compactor import Retention
 from minik.storage.sqlite import SqliteStore
@@ -17,6 +19,10 @@ from tests.support.powercut import Files
 
 PROBE = "probe/after/0"
 """The key of the write that is tried after opening."""
+
+
+_checksum = lru_cache(maxsize=50_000)(wal._checksum)
+"""It takes longer than all the rest of opening, and the logs of all states are made of the same frames."""
 
 
 def digest(files: Files) -> bytes:
@@ -37,7 +43,7 @@ def lay_out(files: Files, directory: Path) -> None:
         (directory / name).write_bytes(content)
 
 
-async def recover(files: Files, directory: Path, *, seed: int = 0) -> Recovered:
+async def recover(files: Files, directory: Path, *, synchronous: str = "FULL", seed: int = 0) -> Recovered:
     """What a store finds in `files`. `directory` is for its use. `seed` chooses what is read beyond the current state."""
     lay_out(files, directory)
     opened: list[TurnConnection] = []
@@ -48,7 +54,10 @@ async def recover(files: Files, directory: Path, *, seed: int = 0) -> Recovered:
 
     keep = Retention(age=1e9, at_least=1e9)
     try:
-        store = await SqliteStore.open(directory / "state.db", clock=LoopClock(), retention=keep, connect=connect)
+        with patch("minik.storage.wal._checksum", _checksum):
+            store = await SqliteStore.open(
+                directory / "state.db", clock=LoopClock(), retention=keep, synchronous=synchronous, connect=connect
+            )
     except OpenError as error:
         return Recovered(error=str(error))
     try:
@@ -85,16 +94,17 @@ async def _read(store: SqliteStore, connection: TurnConnection, rng: random.Rand
 
 
 class Recoveries:
-    """Recovers each distinct state once and judges it by `ledger`."""
+    """Recovers each distinct state once, in `directory`, and judges it by the ledger."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *, synchronous: str = "FULL") -> None:
+        self._directory = directory
+        self._synchronous = synchronous
         self.distinct = 0
         self.seen = 0
         self._known: dict[tuple[int, bytes], tuple[Recovered, int | None, str]] = {}
 
     async def recover(self, files: Files) -> Recovered:
-        return await recover(files, self.directory)
+        return await recover(files, self._directory, synchronous=self._synchronous, seed=self.distinct)
 
     async def judge(self, files: Files, ledger: Ledger, moment: int, *, lossy: bool = False) -> tuple[int | None, str]:
         """(last durable revision there, what is wrong) of a power cut at `moment`. `lossy`: the last writes may be missing."""
@@ -103,7 +113,7 @@ class Recoveries:
         found = self._known.get(key)
         if found is None:
             self.distinct += 1
-            recovered = await recover(files, self.directory, seed=self.distinct)
+            recovered = await self.recover(files)
             verdict = ledger.judge(recovered)
             found = self._known[key] = (recovered, verdict.last, verdict.wrong)
         recovered, last, wrong = found

@@ -46,6 +46,17 @@ class Mix:
         return rng.choices(names, [getattr(self, name) for name in names])[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Commits, made at once, that failed for want of a working disk. `commits` is empty for a compaction."""
+
+    moment: int
+    commits: Sequence[Sequence[Op]]
+    error: StoreError
+    last: int
+    """The last durable revision before."""
+
+
 class Workload:
     """Drives a store over `recorder`; `ledger` learns all of it."""
 
@@ -60,8 +71,7 @@ class Workload:
     ) -> None:
         self.recorder = recorder
         self.ledger = ledger
-        self.refused: list[tuple[Sequence[Op], StoreError]] = []
-        """Commits that failed for want of a working disk."""
+        self.refusals: list[Refusal] = []
         self.backups: list[tuple[Path, int]] = []
         """Copies and the revision that the store said they have."""
         self._rng = rng
@@ -84,7 +94,7 @@ class Workload:
 
     @property
     def moment(self) -> int:
-        return len(self.recorder.log)
+        return self.recorder.look()
 
     async def run(self, steps: int) -> None:
         """Open, take `steps` steps, close."""
@@ -95,8 +105,6 @@ class Workload:
 
     async def open(self) -> None:
         path = self.recorder.directory / "state.db"
-        path.touch()
-        self.recorder.notice(path)
         with patch("minik.storage.sqlite.sync_directory", self.recorder.sync_directory):
             self._store = await SqliteStore.open(
                 path, clock=LoopClock(), retention=RETENTION, synchronous=self._synchronous, connect=self._connect
@@ -169,7 +177,7 @@ class Workload:
         try:
             await self.store.compact(upto)
         except StoreError as error:
-            self.refused.append(((), error))
+            self._refused([], error)
         else:
             self.ledger.compacted.append((self.moment, upto))
 
@@ -206,13 +214,21 @@ class Workload:
         waiting: list[Coroutine[Any, Any, Sequence[Revision]]] = [self.store.commit(ops) for ops in commits]
         results = await asyncio.gather(*waiting, return_exceptions=True)
         done: list[tuple[Sequence[Revision], Sequence[Op]]] = []
+        refused: list[Sequence[Op]] = []
+        error = StoreError()
         for ops, result in zip(commits, results, strict=True):
             if isinstance(result, StoreError):
                 if not isinstance(result, ConflictError):
-                    self.refused.append((ops, result))
+                    refused.append(ops)
+                    error = result
             elif isinstance(result, BaseException):
                 raise result
             else:
                 done.append((result, ops))
         for revisions, ops in sorted(done, key=lambda pair: pair[0][0]):
             self.ledger.committed(ops, revisions)
+        if refused:
+            self._refused(refused, error)
+
+    def _refused(self, commits: Sequence[Sequence[Op]], error: StoreError) -> None:
+        self.refusals.append(Refusal(self.moment, commits, error, self.ledger.last))

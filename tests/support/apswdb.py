@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -101,7 +101,9 @@ class ApswConnection:
             return ApswCursor(self.apsw, cursor, self.apsw.total_changes() - before)
 
     def executescript(self, script: str) -> ApswCursor:
-        return self.execute(script)
+        cursor = self.execute(script)
+        cursor.fetchall()
+        return cursor
 
     @property
     def in_transaction(self) -> bool:
@@ -120,7 +122,8 @@ class ApswConnection:
             self.execute("ROLLBACK")
 
     def close(self) -> None:
-        with _as_sqlite3():
+        """What fails in it is not told, as by `sqlite3`."""
+        with suppress(apsw.Error):
             self.apsw.close(True)
 
 

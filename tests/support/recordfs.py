@@ -5,8 +5,9 @@
     recorder.log                                                      # every write, truncate, sync, create and delete so far
     recorder.fault = Fault(after=3, error="IOERR")                    # the fourth operation from now on fails
 
-The files are real ones (put them on a tmpfs), so whoever looks at them beside SQLite sees what SQLite sees. `powercut.py` computes
-from the log what a power cut could leave. The directory is synced when the first sync of a new journal or log is asked for, which
+The files are real ones (put them on a tmpfs), so whoever looks at them beside SQLite sees what SQLite sees. Other files in the
+directory that somebody writes without a sync are noticed between the operations. `powercut.py` computes from the log what a power
+cut could leave. The directory is synced when the first sync of a new journal or log is asked for, which
 is what SQLite's own VFS for Unix does (`os_unix.c`, UNIXFILE_DIRSYNC).
 
 SQLite runs through apsw's own library here, not through the one of the `sqlite3` module; what it left is then read through `sqlite3`.
@@ -14,7 +15,9 @@ SQLite runs through apsw's own library here, not through the one of the `sqlite3
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +102,7 @@ _EXTENDED = {
     "sync": apsw.SQLITE_IOERR_FSYNC,
     "delete": apsw.SQLITE_IOERR_DELETE,
 }
+_LOCK = "lock"
 _names = (f"record-{number}" for number in itertools.count())
 
 
@@ -120,31 +124,46 @@ class Recorder:
         self._files: dict[str, int] = {}
         self._numbers = itertools.count()
         self._unsynced_entry: set[int] = set()
+        self._others: dict[str, bytes] = {}
+        """Files that SQLite has nothing to do with, as last seen."""
+        self._of_sqlite: set[str] = set()
         self.existing: dict[str, bytes] = {}
         for operation in after:
             if isinstance(operation, Create):
                 self._files[operation.name] = next(self._numbers)
             elif isinstance(operation, Delete):
                 del self._files[operation.name]
-        for path in sorted(directory.iterdir()) if not after else ():
-            if path.name != "lock":
-                self.existing[path.name] = path.read_bytes()
-                self._files[path.name] = next(self._numbers)
+        for path in sorted(directory.iterdir()):
+            if path.name != _LOCK:
+                self._others[path.name] = path.read_bytes()
+                if not after:
+                    self.existing[path.name] = self._others[path.name]
+                    self._files[path.name] = next(self._numbers)
         self._vfs = _VFS(next(_names), self)
 
     async def connect(self, path: Path) -> TurnConnection:
         """Opens a file of the directory. Raises sqlite3.Error."""
-        self.notice(path)
+        self._of_sqlite |= {path.name, f"{path.name}-wal", f"{path.name}-journal"}
+        self.look()
         return TurnConnection(ApswConnection(path, vfs=self._vfs.name))
 
-    def notice(self, path: Path) -> None:
-        """Learn of a file that was made without SQLite."""
-        if path.exists() and path.name not in self._files:
-            self.create(path.name)
+    def look(self) -> int:
+        """Learn what was made and written without SQLite. Returns the length of the log."""
+        for entry in os.scandir(self.directory):
+            name = entry.name
+            if name != _LOCK and name not in self._files:
+                self.create(name)
+            if name != _LOCK and name not in self._of_sqlite:
+                content = Path(entry.path).read_bytes()
+                if content != self._others.get(name, b""):
+                    self._others[name] = content
+                    self.log.append(Write(self._files[name], 0, content))
+        return len(self.log)
 
     def sync_directory(self, _path: Path) -> None:
         """In the place of `minik.files.sync_directory`."""
-        self._refuse("sync", "the directory")
+        if self._strikes("sync", "the directory"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         self.log.append(SyncDirectory())
 
     # --- what the files and the VFS report ----------------------------------------------------------------------------
@@ -201,6 +220,7 @@ class Recorder:
             raise _error(self.fault.error, kind)
 
     def _strikes(self, kind: str, name: str) -> bool:
+        self.look()
         self.operations += 1
         return self.fault is not None and self.fault.strikes(kind, name)
 
@@ -238,10 +258,6 @@ class _VFS(apsw.VFS):
         else:
             super().xDelete(filename, syncdir)
 
-    def excepthook(self, etype: object, evalue: object, etraceback: object) -> bool:
-        """Failures that SQLite ignores: they were asked for."""
-        return isinstance(evalue, apsw.Error)
-
 
 class _File(apsw.VFSFile):
     def __init__(
@@ -263,7 +279,3 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:
         inherited = super().xSync
         self._recorder.sync(self._name, self._number, lambda: inherited(flags))
-
-    def excepthook(self, etype: object, evalue: object, etraceback: object) -> bool:
-        """As that of the VFS."""
-        return isinstance(evalue, apsw.Error)
