@@ -10,6 +10,7 @@ and everything up to there counts as compacted, so that whoever watched is told 
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sqlite3
@@ -134,16 +135,21 @@ def restore(backup: Path, data_dir: Path, *, now: datetime) -> Path | None:
         lock = DirectoryLock(data_dir)
         _discard(new)
         _copy_in(backup, new)
-        _finish(new, _last_given(state), read_note(state))
-        kept = _swap(new, state, now)
+        kept = _free_name(state.with_name(f"{state.name}.before-restore-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"))
+        replaced = state.exists()
+        _replace(state, new, kept)
         sync_directory(data_dir)
+        return kept if replaced else None
     except (sqlite3.Error, OSError) as error:
         raise BackupError(f"{backup} cannot be restored: {explain(error, data_dir)}") from error
     finally:
         if lock is not None:
             _discard(new)
             lock.release()
-    return kept
+
+
+def _log(state: Path) -> Path:
+    return state.with_name(f"{state.name}-wal")
 
 
 def _copy_in(backup: Path, new: Path) -> None:
@@ -216,24 +222,29 @@ def _finish(new: Path, old: Revision | None, noted: Revision) -> None:
     _sync(new)
 
 
-def _swap(new: Path, state: Path, now: datetime) -> Path | None:
-    """`new` in the place of `state`. The old file keeps its log, if it has one: that belongs to it, and to nothing else."""
-    if not state.exists():
+def _replace(state: Path, new: Path, kept: Path) -> None:
+    """Finish `new` and put it in the place of `state`, which becomes `kept`, whole: with its log, unless that went into it."""
+    log, spare = _log(state), _log(kept)
+    if log.exists():
+        spare.hardlink_to(log)  # SQLite deletes a log that it cannot read
+    try:
+        last = _last_given(state)
+        _finish(new, last, read_note(state))
+        if last is not None:
+            spare.unlink(missing_ok=True)
+        for suffix in ("-wal", "-shm"):  # a log beside the new file would be taken for its own
+            state.with_name(state.name + suffix).unlink(missing_ok=True)
+        if state.exists():
+            kept.hardlink_to(state)
+        sync_directory(state.parent)
         new.rename(state)
-        return None
-    kept = _free_name(state.with_name(f"{state.name}.before-restore-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"))
-    for suffix in ("-wal", "-shm"):
-        part = state.with_name(state.name + suffix)
-        if part.exists():
-            part.rename(kept.with_name(kept.name + suffix))
-    kept.hardlink_to(state)
-    sync_directory(state.parent)
-    new.rename(state)
-    return kept
+    except BaseException:
+        kept.unlink(missing_ok=True)
+        if spare.exists():
+            spare.rename(log)
+        raise
 
 
 def _free_name(path: Path) -> Path:
-    number, free = 1, path
-    while free.exists():
-        number, free = number + 1, path.with_name(f"{path.name}-{number}")
-    return free
+    names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists() and not _log(name).exists())

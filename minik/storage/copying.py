@@ -49,12 +49,12 @@ async def copy_out(source: Source, target: Connection, *, values: bool = True, s
     BackupError if the store forgot what the copy needs.
     """
     await target.run(database.make)
-    revision, meta, volatile, marks = await source.slice(lambda db: (source.position()[0], *_describe(db)))
+    revision, floor, volatile, marks = await source.slice(lambda db: (*source.position(), *_describe(db)))
     await target.run(lambda db: _write_description(db, revision, volatile, marks))
     reads = _Reads(source, target, values=values, sync=sync)
     await reads.copy("current", _CURRENT, after=0, upto=revision)
     seen, _ = source.position()
-    await reads.copy("history", _HISTORY, after=meta["floor"], upto=revision)
+    await reads.copy("history", _HISTORY, after=floor, upto=revision)
     await reads.copy("replaced", _CURRENT_AGAIN, after=revision, upto=seen, bound=revision)
     _, floor = source.position()
     if floor > revision:
@@ -129,12 +129,8 @@ def _slice(db: sqlite3.Connection, what: str, after: int, upto: int, bound: int)
     return end, db.execute(Q[f"copy_{what}"], {**limits, "upto": end}).fetchall()
 
 
-def _describe(db: sqlite3.Connection) -> tuple[dict[str, int], list[tuple[str]], list[tuple[int, int]]]:
-    return (
-        dict(db.execute(Q["meta"]).fetchall()),
-        db.execute(Q["volatile"]).fetchall(),
-        db.execute(Q["marks"]).fetchall(),
-    )
+def _describe(db: sqlite3.Connection) -> tuple[list[tuple[str]], list[tuple[int, int]]]:
+    return db.execute(Q["volatile"]).fetchall(), db.execute(Q["marks"]).fetchall()
 
 
 def _write_description(

@@ -108,7 +108,7 @@ def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
     db.execute("PRAGMA cache_size = -4096")
     db.execute("PRAGMA temp_store = MEMORY")
     migrate(db)
-    meta = dict(db.execute(Q["meta"]).fetchall())
+    noted = meta(db)
     (durable,) = db.execute(Q["last_revision"]).fetchone()
     (oldest,) = db.execute(Q["oldest_history"]).fetchone()
     index = {key: (Revision(revision), Revision(created)) for key, revision, created in db.execute(Q["index"])}
@@ -116,11 +116,11 @@ def prepare(db: sqlite3.Connection, *, synchronous: str) -> Contents:
     # Clients may hold the last revision together with non-durable objects, which are gone: it must lie before their history.
     lost = 1 if volatile else 0
     return Contents(
-        revision=Revision(max(durable, meta["ceiling"], meta["floor"]) + lost),
-        durable=Revision(max(durable, meta["floor"])),
-        floor=Revision(meta["floor"]),
-        forgotten=Revision(min(meta["floor"], oldest - 1 if oldest is not None else meta["floor"])),
-        ceiling=Revision(meta["ceiling"]),
+        revision=Revision(max(durable, noted["ceiling"], noted["floor"]) + lost),
+        durable=Revision(max(durable, noted["floor"])),
+        floor=Revision(noted["floor"]),
+        forgotten=Revision(min(noted["floor"], oldest - 1 if oldest is not None else noted["floor"])),
+        ceiling=Revision(noted["ceiling"]),
         index=index,
         volatile=volatile,
         marks=db.execute(Q["marks"]).fetchall(),
@@ -280,6 +280,11 @@ def sync_log(db: sqlite3.Connection) -> None:
 def get(db: sqlite3.Connection, key: str) -> Record | None:
     row = db.execute(Q["get"], {"key": key}).fetchone()
     return None if row is None else Record(*row)
+
+
+def meta(db: sqlite3.Connection) -> dict[str, int]:
+    """The two numbers of the log."""
+    return dict(db.execute(Q["meta"]).fetchall())
 
 
 def places(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[str, int, int]]:

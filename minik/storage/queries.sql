@@ -100,7 +100,7 @@ SELECT max((SELECT ifnull(max(revision), 0) FROM current), (SELECT ifnull(max(re
 SELECT substr(key, 1, instr(key || '/', '/') - 1) AS resource, count(*) FROM current GROUP BY resource ORDER BY resource;
 
 -- name: last_written
-SELECT written FROM history ORDER BY revision DESC LIMIT 1;
+SELECT (SELECT written FROM history ORDER BY revision DESC LIMIT 1);
 
 -- name: last_mark
 SELECT max(written) FROM mark;

@@ -10,6 +10,7 @@ Whatever looks through more than a page of the file does so in slices, between w
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
@@ -179,6 +180,7 @@ class SqliteStore(Writer):
     async def slice(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """For `copying.py`: as `_read`, once it is our turn."""
         self._check_open()
+        await asyncio.sleep(0)  # a connection that works within our turn of the loop lets nobody else have one
         async with self._turn:
             return await self._read(function)
 
@@ -219,6 +221,10 @@ class SqliteStore(Writer):
 
     async def _compare(self) -> Sequence[str]:
         """The index in memory against the file's index of keys and the rows that it leads to."""
+        async with self._turn:
+            noted = await self._read(database.meta)
+            if noted != {"ceiling": self._ceiling, "floor": self._floor}:
+                return [f"memory and file disagree about the ends of the log: {noted}"]
         after, seen = "", _SLICE
         while seen == _SLICE:
             async with self._turn:
