@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset
+from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
 from minik.api.batch_v1 import job
 from minik.api.coordination_v1 import lease
 from minik.api.core_v1 import (
@@ -38,6 +38,7 @@ BUILTIN: tuple[Kind, ...] = (
     daemonset.KIND,
     deployment.KIND,
     replicaset.KIND,
+    statefulset.KIND,
     job.KIND,
     lease.KIND,
     endpointslice.KIND,

@@ -23,6 +23,7 @@ from minik.controllers import (
     replicationcontroller,
     rootca,
     serviceaccount,
+    statefulset,
     tainteviction,
     ttlafterfinished,
 )
@@ -41,6 +42,7 @@ def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[
         replicaset.CONTROLLER,
         deployment.CONTROLLER,
         daemonset.CONTROLLER,
+        statefulset.CONTROLLER,
         job.CONTROLLER,
         ttlafterfinished.CONTROLLER,
         endpoints.CONTROLLER,

@@ -35,13 +35,23 @@ def images(kubectl: Kubectl) -> list[str]:
 
 def test_one_on_each_node(agent: Kubectl) -> None:
     header, row = agent("get", "daemonsets").splitlines()
-    assert header.split() == ["NAME", "DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE", "NODE", "SELECTOR", "AGE"]
+    assert header.split() == [
+        "NAME",
+        "DESIRED",
+        "CURRENT",
+        "READY",
+        "UP-TO-DATE",
+        "AVAILABLE",
+        "NODE",
+        "SELECTOR",
+        "AGE",
+    ]
     assert row.split()[:7] == ["agent", "3", "3", "3", "3", "3", "<none>"]
     assert {pod["spec"]["nodeName"] for pod in agent.get("pods")["items"]} == {"sim-0", "sim-1", "sim-2"}
     described = agent("describe", "daemonset", "agent")
     assert "Desired Number of Nodes Scheduled: 3" in described and "SuccessfulCreate" in described
-    row = agent("get", "controllerrevisions").splitlines()[1].split()
-    assert row[1:3] == ["daemonset.apps/agent", "1"]
+    cells = agent("get", "controllerrevisions").splitlines()[1].split()
+    assert cells[1:3] == ["daemonset.apps/agent", "1"]
 
 
 def test_rollout_history_undo_and_restart(agent: Kubectl) -> None:

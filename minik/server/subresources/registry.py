@@ -35,6 +35,7 @@ HANDLERS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("replicasets.apps", "scale"): _SCALE,
     ("replicationcontrollers", "scale"): _SCALE,
     ("serviceaccounts", "token"): {"create": token.create},
+    ("statefulsets.apps", "scale"): _SCALE,
 }
 
 

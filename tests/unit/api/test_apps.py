@@ -79,3 +79,61 @@ def test_revisions() -> None:
     old = admitted(resource, revision())
     assert update_problems(resource, old, lambda draft: draft.update(revision=5)) == []
     assert update_problems(resource, old, lambda draft: draft.update(data={"x": 1}))
+
+
+def stateful_set(**spec: Any) -> Obj:
+    return deployment(**spec) | {"kind": "StatefulSet"}
+
+
+def test_defaults_of_a_stateful_set() -> None:
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    spec = admitted("statefulsets.apps", stateful_set(volumeClaimTemplates=[claim]))["spec"]
+    assert {k: v for k, v in spec.items() if k not in ("template", "selector", "volumeClaimTemplates")} == {
+        "replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10,
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+    }  # fmt: skip
+    made = spec["volumeClaimTemplates"][0]
+    assert (made["kind"], made["spec"]["volumeMode"], made["status"]) == (
+        "PersistentVolumeClaim", "Filesystem", {"phase": "Pending"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, []),
+        (
+            {"podManagementPolicy": "X"},
+            ["spec.podManagementPolicy: Invalid value: \"X\": must be 'OrderedReady' or 'Parallel'"],
+        ),
+        (
+            rolling(maxUnavailable=0),
+            ["spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0"],
+        ),
+        (
+            rolling(partition=-1),
+            ["spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: must be greater than or equal to 0"],
+        ),
+        ({"ordinals": {"start": -1}}, ["spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0"]),
+        (
+            {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Keep"}},
+            [
+                'spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: "Delete",'
+                ' "Retain"'
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_stateful_set(spec: dict[str, Any], expected: list[str]) -> None:
+    assert problems("statefulsets.apps", stateful_set(**spec)) == expected
+
+
+def test_what_an_update_of_a_stateful_set_may_change() -> None:
+    old = admitted("statefulsets.apps", stateful_set())
+
+    def change(**fields: Any) -> list[str]:
+        return update_problems("statefulsets.apps", old, lambda draft: draft["spec"].update(fields))
+
+    assert change(replicas=5, minReadySeconds=3, ordinals={"start": 1}) == []
+    assert change(serviceName="x")[0].startswith("spec: Forbidden: updates to statefulset spec for fields other than")
