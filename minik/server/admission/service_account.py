@@ -1,10 +1,13 @@
 """ServiceAccount: every pod runs as one that exists, and finds a token for it in a projected volume.
 
-Source: kubernetes `plugin/pkg/admission/serviceaccount`.
+Source: kubernetes `plugin/pkg/admission/serviceaccount`. On purpose different: the volume's name ends in five characters made from the
+account's name, not in random ones. So pods of one template have equal specs, which are checked once and held once.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 from minik.api import errors
@@ -13,6 +16,8 @@ from minik.server.core import Attributes, Core
 
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PREFIX = "kube-api-access-"
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""Those of generated names (k8s.io/apimachinery rand.String)."""
 _EXPIRATION = 3607
 """Seconds: an hour, and seven by which this default is told from an asked-for hour (WarnOnlyBoundTokenExpirationPeriod)."""
 _MIRROR = "kubernetes.io/config.mirror"
@@ -40,13 +45,13 @@ def admit_service_account(core: Core, draft: Obj, attributes: Attributes) -> Non
     if mount is None:
         mount = account.get("automountServiceAccountToken")
     if mount is not False:
-        _mount_token(core, spec)
+        _mount_token(spec, name)
 
 
-def _mount_token(core: Core, spec: Obj) -> None:
+def _mount_token(spec: Obj, account: str) -> None:
     volumes = spec.get("volumes") or []
     existing = next((v for v in volumes if _is_token_volume(v)), None)
-    name = existing["name"] if existing else _PREFIX + core.entropy.suffix()
+    name = existing["name"] if existing else _volume_name(account, {v.get("name") for v in volumes})
     mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
     needed = False
     for field in ("initContainers", "containers"):
@@ -57,6 +62,20 @@ def _mount_token(core: Core, spec: Obj) -> None:
                 needed = True
     if needed and existing is None:
         spec["volumes"] = [*volumes, token_volume(name)]
+
+
+def _volume_name(account: str, taken: set[str]) -> str:
+    """A name that the pod's own volumes do not have."""
+    number = 0
+    while (name := _PREFIX + _suffix(account, number)) in taken:
+        number += 1
+    return name
+
+
+@lru_cache(maxsize=1024)
+def _suffix(account: str, number: int) -> str:
+    digest = blake2b(f"{account}/{number}".encode(), digest_size=5).digest()
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest)
 
 
 def _is_token_volume(volume: Obj) -> bool:

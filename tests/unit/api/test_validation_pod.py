@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from minik.api import validation_pod
+from minik.api.validation_pod import validate_pod
 from tests.unit.api.objects import (
     admitted,
     container,
@@ -276,3 +278,14 @@ def test_status_keeps_quality_and_the_dead() -> None:
         'status.qosClass: Invalid value: "Burstable": field is immutable',
         "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state",
     ]
+
+
+def test_what_was_sound_once_is_sound_again_and_nothing_else() -> None:
+    sound = {"spec": {"containers": [{"name": "main", "image": "app"}]}}
+    broken = {"spec": {"containers": [{"name": "Main", "image": "app"}]}}
+    for _ in range(3):
+        assert validate_pod(sound) == []
+        assert [error.field for error in validate_pod(broken)] == ["spec.containers[0].name"]
+    for number in range(1200):
+        validate_pod({"spec": {"containers": [{"name": f"c-{number}", "image": "app"}]}})
+    assert len(validation_pod._sound) <= 512

@@ -32,6 +32,16 @@ async def test_pod_gets_account_token_tolerations_and_priority(api: LocalTranspo
     assert mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
+async def test_pods_of_one_template_have_equal_specs(api: LocalTransport) -> None:
+    one, two = [(await api.request("POST", PODS, body=pod(name)))["spec"] for name in ("one", "two")]
+    assert one == two
+    taken = one["volumes"][0]["name"]
+    got = (await api.request("POST", PODS, body=pod("three", volumes=[{"name": taken, "emptyDir": {}}])))["spec"]
+    names = [volume["name"] for volume in got["volumes"]]
+    assert len(set(names)) == 2 and taken in names
+    assert got["containers"][0]["volumeMounts"][0]["name"] == names[1]
+
+
 async def test_no_token_if_not_wanted(api: LocalTransport) -> None:
     got = await api.request("POST", PODS, body=pod(automountServiceAccountToken=False))
     assert "volumes" not in got["spec"]
