@@ -28,7 +28,7 @@ from tests.support.recordfs import Fault, Recorder
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """apsw tells of failures that SQLite does not pass on."""
 
-STEPS = 10
+STEPS = 8
 RETRY = 60.0
 """Seconds (of simulated time): far longer than a store waits until it tries again."""
 MIX = Mix(sleep=4, large=1, compact=2, reopen=1, backup=0)

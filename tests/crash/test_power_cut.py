@@ -21,7 +21,7 @@ from minik.storage import database
 from minik.storage.base import Op, Revision
 from tests.crash.cuts import SEEDS, Report, directories, examine, run
 from tests.crash.ledger import Ledger
-from tests.crash.recovery import Recoveries, lay_out
+from tests.crash.recovery import Recoveries, lay_out, recover
 from tests.crash.workload import Mix, Workload
 from tests.support.powercut import Disk
 from tests.support.recordfs import Recorder
@@ -66,7 +66,7 @@ def test_first_start(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_everything(seed: int) -> None:
     """Single and concurrent commits, transactions, deletions, keys in memory, checkpoints, compaction, closing and opening."""
-    report, workload = run(record_and_examine(seed, 20))
+    report, workload = run(record_and_examine(seed, 14))
     report.check(seed, "test_everything")
     assert report.distinct > 1000
     assert not workload.refusals
@@ -91,7 +91,7 @@ def test_without_a_sync_per_commit_the_last_writes_may_go_but_nothing_else(seed:
 def test_a_second_power_cut_during_and_after_recovery(seed: int) -> None:
     async def again() -> Report:
         rng = random.Random(seed)
-        first, workload = await record_and_examine(seed, 8, samples=6)
+        first, workload = await record_and_examine(seed, 8, samples=4)
         total = Report()
         for moment, files, last in first.samples:
             with directories() as (recorded, recovered):
@@ -126,7 +126,7 @@ def test_a_power_cut_after_a_kill(seed: int) -> None:
         for moment, operation in enumerate(first.log, 1):
             disk.play(operation)
             unsynced = disk.open_operations()
-            if not unsynced or rng.random() < 0.85:
+            if not unsynced or rng.random() < 0.9:
                 continue
             with directories() as (recorded, recovered):
                 lay_out(disk.cut([True] * len(unsynced)), recorded)
@@ -143,6 +143,26 @@ def test_a_power_cut_after_a_kill(seed: int) -> None:
         return total
 
     run(again()).check(seed, "test_a_power_cut_after_a_kill")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_backup_is_the_state_of_one_revision(seed: int) -> None:
+    """Whatever is written while it is made."""
+
+    async def back_up() -> int:
+        with directories() as (recorded, recovered):
+            ledger = Ledger()
+            mix = Mix(backup=12, sleep=1, reopen=1, compact=2)
+            workload = Workload(Recorder(recorded), ledger, random.Random(seed), mix=mix)
+            await workload.run(30)
+            for path, revision in workload.backups:
+                found = await recover({"state.db": path.read_bytes()}, recovered)
+                verdict = ledger.judge(found)
+                assert verdict.last == max(last for last in ledger.states if last <= revision), verdict.wrong
+                assert found.next > revision
+            return len(workload.backups)
+
+    assert run(back_up()) > 2
 
 
 @pytest.mark.parametrize("seed", SEEDS[:1])

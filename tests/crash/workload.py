@@ -19,7 +19,7 @@ from minik.storage.base import ABSENT, ConflictError, Event, Op, Revision, Store
 from minik.storage.compactor import Retention
 from minik.storage.sqlite import CEILING_STEP, SqliteStore
 from tests.crash.ledger import Ledger
-from tests.support.apswdb import TurnConnection
+from tests.support.apswdb import TurnConnection, connect_plain
 from tests.support.recordfs import Recorder
 
 KEYS = [f"{resource}/{namespace}/{n}" for resource in ("pods", "nodes") for namespace in ("a", "b") for n in range(5)]
@@ -113,9 +113,12 @@ class Workload:
         self._store.listen(self._listen)
 
     async def _connect(self, path: Path) -> TurnConnection:
-        self._connection = await self.recorder.connect(path)
-        self._connection.pauses = lambda: self._pauses.choice((0, 0, 1, 3))
-        return self._connection
+        if path.parent != self.recorder.directory:  # a copy
+            connection = await connect_plain(path)
+        else:
+            connection = self._connection = await self.recorder.connect(path)
+        connection.pauses = lambda: self._pauses.choice((0, 0, 1, 3))
+        return connection
 
     def _listen(self, events: Sequence[Event]) -> None:
         self.ledger.shown(self.moment, events)
@@ -191,7 +194,19 @@ class Workload:
         await self.open()
 
     async def _backup(self) -> None:
-        """See test_backup.py; here nothing, while the store has none."""
+        """A copy beside the directory, while writes go on."""
+        target = self.recorder.directory.parent / f"backup-{len(self.backups)}"
+        before = await self.store.current_revision()
+
+        async def meanwhile() -> None:
+            for _ in range(self._rng.randint(0, 5)):
+                await self.commit(
+                    [self._op(), replace(self._op(deletes=False), key=f"nodes/c/{self._values}", expected=None)]
+                )
+
+        revision, _ = await asyncio.gather(self.store.backup(target), meanwhile())
+        assert before <= revision <= await self.store.current_revision()
+        self.backups.append((target, revision))
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
