@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from minik.paths import default_data_dir
 
 DEFAULT_PORT = 6443
 CLUSTER_CIDR = "10.244.0.0/16"
@@ -19,17 +20,6 @@ CLUSTER_DOMAIN = "cluster.local"
 ContainerBackend = Literal["docker", "fake"]
 
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})(?::(sha256:[0-9a-f]{64}))?")
-
-
-def default_data_dir() -> Path:
-    """Where a server keeps its state if nothing else is said: MINIK_DATA_DIR, else a system path for root, else the
-    user's state directory."""
-    if chosen := os.environ.get("MINIK_DATA_DIR"):
-        return Path(chosen)
-    if os.geteuid() == 0:
-        return Path("/var/lib/minik")
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "minik"
 
 
 class _Settings(BaseModel):

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from minik.cli.server import default_node_name
-from minik.config import AgentConfig, default_data_dir
+from minik.config import AgentConfig
+from minik.paths import default_data_dir
 
 
 @click.command("agent")

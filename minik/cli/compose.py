@@ -94,6 +94,7 @@ class Server:
         return ServerSettings(
             ca_certificate=ca.certificate,
             token_signing_key=self.files.signing_key_path.read_bytes(),
+            data_dir=self.config.data_dir,
             sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),
         )
 

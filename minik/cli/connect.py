@@ -15,7 +15,7 @@ from minik.api.builtin import builtin_registry
 from minik.cli.files import ServerFiles
 from minik.client.client import Client
 from minik.client.transport_http import HttpTransport, client_ssl
-from minik.config import default_data_dir
+from minik.paths import default_data_dir
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import click
 import yaml
 
 from minik.cli.files import ServerFiles
-from minik.config import default_data_dir
 from minik.files import write_private
+from minik.paths import default_data_dir
 
 
 @click.command("kubeconfig")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from minik.agent.reset import Removed
-from minik.config import default_data_dir
+from minik.paths import default_data_dir
 
 
 @click.command("reset")

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig, default_data_dir
+from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig
+from minik.paths import default_data_dir
 
 
 @click.command("server")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from minik.api.core_v1 import pods
 from minik.api.errors import MethodNotAllowed
@@ -16,7 +17,7 @@ from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.metrics import Metrics
-from minik.server import chain, nodes, reviews
+from minik.server import chain, nodes, reviews, storeapi
 from minik.server.admission.addresses import Addresses
 from minik.server.authn.authenticate import authenticator
 from minik.server.authn.tokens import ServiceAccountTokens
@@ -61,6 +62,8 @@ class ServerSettings:
     sign_node_csr: nodes.SignNodeCsr | None = None
     service_cidr: str = SERVICE_CIDR
     reserved_addresses: tuple[str, ...] = (KUBERNETES_SERVICE_IP, DNS_SERVICE_IP)
+    data_dir: Path | None = None
+    """Where the store keeps its files, if it does: a backup needs room there for a while."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """More sub-checks for /livez and /readyz: name → function that says what is wrong."""
 
@@ -132,6 +135,7 @@ class ApiServer:
             "healthz": health("healthz", checks),
             "livez": health("livez", checks),
             "readyz": health("readyz", ready),
+            storeapi.PREFIX: storeapi.endpoint(self.core.store, self.registry, data_dir=settings.data_dir),
         }
         return exact, below
 

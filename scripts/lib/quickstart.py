@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from minik.config import default_data_dir  # noqa: E402  # the path has to be set first
+from minik.paths import default_data_dir  # noqa: E402  # the path has to be set first
 from scripts.lib import example  # noqa: E402  # as above
 from scripts.lib.engine import Engine, EngineProblem, find_engine  # noqa: E402  # as above
 

@@ -45,7 +45,11 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    *, clock: Clock | None = None, store: Store | None = None, namespaces: tuple[str, ...] = ("default", "kube-system")
+    *,
+    clock: Clock | None = None,
+    store: Store | None = None,
+    namespaces: tuple[str, ...] = ("default", "kube-system"),
+    data_dir: Path | None = None,
 ) -> AsyncIterator[Running]:
     """A server without sockets, with the given namespaces and their default service accounts."""
     clock = clock or SystemClock()
@@ -66,6 +70,7 @@ async def running(
         settings=ServerSettings(
             ca_certificate=ca.certificate,
             token_signing_key=pki.new_signing_key(),
+            data_dir=data_dir,
             sign_node_csr=lambda csr, node: pki.sign_node_request(ca, csr, node=node, now=now),
         ),
     )

@@ -5,6 +5,7 @@
   read, update the status of, and delete pods bound to it; read Services, EndpointSlices, Endpoints and Namespaces; read the
   ConfigMaps, Secrets and ServiceAccounts that its pods name; tokens for its pods' service accounts; its own Lease in
   kube-node-lease; create and patch Events; the link (`/minik/v1/link`).
+* `/minik/v1/history`, `/backup` and `/check`, which show everything: `system:masters` alone.
 * `system:bootstrappers`: `POST /minik/v1/join`.
 * anybody who has a name: discovery, OpenAPI, version, health, and reviews of their own access.
 * service accounts: nothing else, except those in kube-system, which run parts of the cluster: everything.
@@ -30,6 +31,7 @@ _SYSTEM_ACCOUNTS = "system:serviceaccounts:kube-system"
 _READ = frozenset({"get", "list", "watch"})
 _OPEN_PATHS = frozenset({"/", "/api", "/apis", "/version", "/healthz", "/livez", "/readyz", "/minik/v1/ca"})
 _OPEN_PREFIXES = ("/api/", "/apis/", "/openapi/", "/healthz/", "/livez/", "/readyz/", "/.well-known/", "/openid/")
+_ADMINISTRATORS_PREFIX = "/minik/"
 _SELF_REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
 _NODE_READS = frozenset({"nodes", "services", "endpoints", "endpointslices", "namespaces"})
 BY_NODE = "spec.nodeName"
@@ -48,7 +50,9 @@ def authorizer(cache: Cache) -> Authorize:
 
     def allowed(user: User, info: RequestInfo, fields: str) -> bool:
         groups = user.groups
-        if MASTERS in groups or _SYSTEM_ACCOUNTS in groups:
+        if MASTERS in groups:
+            return True
+        if _SYSTEM_ACCOUNTS in groups and not info.path.startswith(_ADMINISTRATORS_PREFIX):
             return True
         if not info.is_resource:
             return _path_allowed(user, info)
