@@ -159,7 +159,17 @@ Listener = Callable[[Sequence[Event]], None]
 
 
 class Store(Protocol):
-    """An ordered log of key writes. Each success gets the next revision; watchers see exactly that order."""
+    """An ordered log of key writes. Each success gets the next revision; watchers see exactly that order.
+
+    What an implementation over etcd would map to what: `get`, `list` and `current_revision` to Range (`revision`, `limit`, `count`;
+    linearizable); `commit` to one Txn that compares `mod_revision`s (0 for ABSENT); `watch` to Watch from `since + 1` with `prev_kv`,
+    and `events` to one that ends at `upto`; `compact` to Compact, and `oldest_revision` to what was last compacted, kept under a key
+    of its own; `history` to Ranges of the key at ever earlier revisions, authors and times in a second key of the same Txn.
+    `durable=False` is a permission that it need not use, so `floors` is empty. It has to bridge three things: etcd gives all
+    keys of a Txn one revision, so ours would be that one times a constant plus the op's number; a Txn must not write a key twice,
+    so such ops are folded into one; and `listen` promises that a listener has seen what a writer is told, so a commit is answered
+    only once the store's own Watch has brought it. A NOSPACE alarm is StoreFullError, a lost connection or a time-out UnknownError.
+    """
 
     async def get(self, key: str) -> Record | None:
         """The key's committed state."""
@@ -175,7 +185,8 @@ class Store(Protocol):
     async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
         """Write all of `ops` or nothing; returns each op's revision once all of it is durable.
 
-        Raises ConflictError, StoreFullError, ClosedError. Deleting an absent key without expectation is a ConflictError.
+        Raises ConflictError, StoreFullError, UnknownError, ClosedError, and ValueError for a key that is empty or not Unicode text.
+        Deleting an absent key without expectation is a ConflictError.
         Cancelling the caller does not undo the write.
         """
         ...

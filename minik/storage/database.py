@@ -18,9 +18,9 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-from minik.storage.base import Event, EventType, OpenError, Record, Revision, StoreError
+from minik.storage.base import OpenError, Record, Revision, StoreError
 from minik.storage.journal import Row
-from minik.storage.versions import VersionRow
+from minik.storage.versions import EventRow, VersionRow
 
 MAX_ROWS = 1024
 """Rows of one statement; SQLite takes 32,766 parameters."""
@@ -145,7 +145,10 @@ def open_closed(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise OpenError(f"{path} is not there")
     log = path.with_name(path.name + "-wal")
-    lock = DirectoryLock(path.parent) if (path.parent / "lock").exists() else None
+    lock: DirectoryLock | None = None
+    if (path.parent / "lock").exists():
+        with contextlib.suppress(OSError):  # where nothing can be written, no server runs
+            lock = DirectoryLock(path.parent)
     try:
         mode = "mode=rw" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
         db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
@@ -330,26 +333,16 @@ def list_at(
     return found, unchanged + len(writes)
 
 
-def events(db: sqlite3.Connection, prefix: str, since: Revision, upto: Revision | None, limit: int) -> list[Event]:
-    """The retained events after `since` up to `upto` (None: all), the newest `limit` of them (0: all).
+def event_rows(db: sqlite3.Connection, prefix: str, since: int, upto: int) -> list[EventRow]:
+    """The history of keys with `prefix` from one revision (excluded) to another, in revision order."""
+    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "since": since, "upto": upto}
+    return db.execute(Q["event_rows"], bounds).fetchall()
 
-    `history` has what each write replaced; what it wrote is what the key's next write replaced, or what is there now.
-    """
-    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "since": since}
-    rows = db.execute(Q["events"], {**bounds, "limit": limit if limit and upto is None else _ALL})
-    later: dict[str, bytes] = {}
-    found: list[Event] = []
-    for revision, type_, created, key, replaced, present in rows:
-        if (upto is None or revision <= upto) and not (limit and len(found) >= limit):
-            if type_ == EventType.DELETE:
-                found.append(Event(EventType.DELETE, key, replaced, None, revision, created))
-            else:
-                value = later[key] if present is None else present
-                found.append(Event(EventType.PUT, key, value, replaced, revision, created))
-        if replaced is not None:
-            later[key] = replaced
-    found.reverse()
-    return found
+
+def last_event_rows(db: sqlite3.Connection, prefix: str, since: int, limit: int) -> list[EventRow]:
+    """The last `limit` rows of that history, in revision order."""
+    bounds = {"prefix": prefix, "end": prefix + _AFTER_ALL_KEYS, "since": since, "limit": limit}
+    return db.execute(Q["last_event_rows"], bounds).fetchall()[::-1]
 
 
 def version_rows(db: sqlite3.Connection, key: str, after: int, upto: int) -> list[VersionRow]:

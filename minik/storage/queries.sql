@@ -154,7 +154,11 @@ SELECT count(*) FROM current WHERE key >= :prefix AND key < :end AND key > :afte
 -- name: replaced
 SELECT key, value, replaced, created FROM history WHERE revision = :revision;
 
--- name: events
+-- name: event_rows
+SELECT h.revision, h.type, h.created, h.key, h.value, c.value FROM history h LEFT JOIN current c ON c.revision = h.revision
+    WHERE h.revision > :since AND h.revision <= :upto AND h.key >= :prefix AND h.key < :end ORDER BY h.revision;
+
+-- name: last_event_rows
 SELECT h.revision, h.type, h.created, h.key, h.value, c.value FROM history h LEFT JOIN current c ON c.revision = h.revision
     WHERE h.revision > :since AND h.key >= :prefix AND h.key < :end ORDER BY h.revision DESC LIMIT :limit;
 

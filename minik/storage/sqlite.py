@@ -41,7 +41,7 @@ from minik.storage.database import Contents, DirectoryLock
 from minik.storage.faults import RESTORE, explain
 from minik.storage.high import HighWater, high_path
 from minik.storage.hub import follow
-from minik.storage.versions import VersionRow, plan_versions
+from minik.storage.versions import Replay, VersionRow, plan_versions
 from minik.storage.writer import CEILING_STEP, Writer
 
 __all__ = ["CEILING_STEP", "SqliteStore"]
@@ -50,6 +50,8 @@ T = TypeVar("T")
 
 _SLICE = 4096
 """Revisions of history looked through at a time."""
+_EVENT_SLICE = 512
+"""Revisions of history read with their values at a time."""
 
 
 class SqliteStore(Writer):
@@ -140,18 +142,37 @@ class SqliteStore(Writer):
 
     async def events(self, prefix: str, *, since: Revision, upto: Revision, limit: int = 0) -> Sequence[Event]:
         self._check_open()
-        async with self._turn:
+
+        def check() -> None:
             if since < self._floor:
                 raise CompactedError(since, self._floor)
-            return await self._events(prefix, since, upto, limit)
 
-    async def _events(self, prefix: str, since: Revision, upto: Revision, limit: int) -> Sequence[Event]:
-        bound = None if upto >= self._revision else upto
-        found = await self._read(lambda db: database.events(db, prefix, since, bound, limit))
-        volatile = self._volatile.events(prefix, since, upto)
-        if volatile:
-            found = sorted([*found, *volatile], key=lambda event: event.revision)
+        found = await self._replay(prefix, since, upto, check, limit)
         return found[-limit:] if limit else found
+
+    async def _replay(
+        self, prefix: str, since: Revision, upto: Revision | None, check: Callable[[], None], limit: int = 0
+    ) -> Sequence[Event]:
+        """The events after `since` up to `upto` (None: up to the end). `check` raises if they are not all retained.
+
+        `limit`: more than so many of the newest need not be there.
+        """
+        replay, at = Replay(upto), since
+        while True:
+            async with self._turn:
+                check()
+                if limit and upto is not None and upto >= self._revision:
+                    at = self._revision
+                    replay = Replay(upto)
+                    rows = await self._read(partial(database.last_event_rows, prefix=prefix, since=since, limit=limit))
+                else:
+                    after, at = at, Revision(at + _EVENT_SLICE)
+                    rows = await self._read(partial(database.event_rows, prefix=prefix, since=after, upto=at))
+                replay.add(rows)
+                if at >= self._revision or (upto is not None and at >= upto and replay.complete):
+                    volatile = self._volatile.events(prefix, since, self._revision if upto is None else upto)
+                    found = replay.events()
+                    return sorted([*found, *volatile], key=lambda event: event.revision) if volatile else found
 
     async def history(self, key: str) -> Sequence[Version]:
         self._check_open()
@@ -169,9 +190,7 @@ class SqliteStore(Writer):
 
     def watch(self, prefix: str, *, since: Revision) -> AsyncIterator[Event]:
         async def replay() -> Sequence[Event]:
-            async with self._turn:
-                self._check_retained(prefix, since)
-                return await self._events(prefix, since, self._revision, 0)
+            return await self._replay(prefix, since, None, partial(self._check_retained, prefix, since))
 
         return follow(self._hub, prefix, since=since, replay=replay)
 

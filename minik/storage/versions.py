@@ -1,13 +1,17 @@
-"""What a key's history amounts to as `Version`s. Pure; used by every store."""
+"""What rows of history amount to: the `Version`s of a key, the `Event`s of many. Pure; used by the stores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from minik.storage.base import Event, EventType, Record, Revision, Version
 
 VersionRow = tuple[int, int, int, int | None, bytes | None, str | None, int | None]
 """A row of the SQLite store's history: revision, type, created, revision it replaced, value it replaced, author, time (Unix ms)."""
+
+EventRow = tuple[int, int, int, str, bytes | None, bytes | None]
+"""A row of history: revision, type, created, key, value it replaced, value it wrote if that is still there."""
 
 
 def base_version(record: Record) -> Version:
@@ -43,3 +47,39 @@ def plan_versions(rows: Sequence[VersionRow], current: Record | None) -> list[Ve
             Version(Revision(revision), Revision(created), EventType(type_), value, previous, author or "", seconds)
         )
     return found
+
+
+class Replay:
+    """The events up to `upto` (None: all) out of rows of history that are added in revision order.
+
+    What a write wrote is what the key's next write replaced, unless it is still there: so some values come with later rows.
+    """
+
+    def __init__(self, upto: int | None) -> None:
+        self._upto = upto
+        self._events: list[list[Any]] = []
+        self._open: dict[str, list[Any]] = {}
+
+    def add(self, rows: Sequence[EventRow]) -> None:
+        for revision, type_, created, key, replaced, present in rows:
+            event = self._open.pop(key, None)
+            if event is not None:
+                event[2] = replaced
+            if self._upto is not None and revision > self._upto:
+                continue
+            if type_ == EventType.DELETE:
+                self._events.append([EventType.DELETE, key, replaced, None, revision, created])
+            else:
+                event = [EventType.PUT, key, present, replaced, revision, created]
+                self._events.append(event)
+                if present is None:
+                    self._open[key] = event
+
+    @property
+    def complete(self) -> bool:
+        """Whether no value is missing any more."""
+        return not self._open
+
+    def events(self) -> list[Event]:
+        """Those so far."""
+        return [Event(*event) for event in self._events]

@@ -48,8 +48,13 @@ def clock() -> StoppedClock:
     return StoppedClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: StoppedClock) -> AsyncIterator[Store]:
+@pytest.fixture(params=["memory", "sqlite", "sqlite in small slices"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
+    if request.param == "sqlite in small slices":
+        monkeypatch.setattr(sqlite, "_SLICE", 3)
+        monkeypatch.setattr(sqlite, "_EVENT_SLICE", 2)
     made: Store = MemoryStore(clock=clock) if request.param == "memory" else await open_store(tmp_path, clock=clock)
     try:
         yield made

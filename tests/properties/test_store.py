@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from minik.api.codec import encode
 from minik.storage import check
 from minik.storage.base import ABSENT, CompactedError, ConflictError, Event, EventType, Op, Revision
-from minik.storage.cache import Cache
+from minik.storage.cache import Cache, Entry
 from minik.storage.memory import MemoryStore
 from minik.storage.open import open_store
 from minik.storage.sqlite import SqliteStore
@@ -89,7 +89,7 @@ class World:
     async def commit_all(self, commits: list[Write]) -> None:
         self.live.clear()
         made = [
-            [Op(key, value, self._expectation(key, how), durable(key)) for key, value, how in write.ops]
+            [Op(key, value, self._expectation(key, how), durable(key), "ann") for key, value, how in write.ops]
             for write in commits
         ]
         results = await asyncio.gather(*(self.store.commit(c) for c in made), return_exceptions=True)
@@ -153,6 +153,14 @@ class World:
             wanted = [w for w in self.log if w[0] > self.floor and w[2].startswith(prefix)]
             found = await self.store.events(prefix, since=Revision(self.floor), upto=now)
             assert [(e.revision, int(e.type), e.key, e.value) for e in found] == wanted
+        for key in KEYS:
+            wanted = [w for w in self.log if w[0] > self.floor and w[2] == key]
+            versions = [v for v in await self.store.history(key) if v.revision > self.floor]
+            told = [
+                (v.revision, int(v.type), key, v.value if v.type is EventType.PUT else v.previous) for v in versions
+            ]
+            assert told == wanted
+            assert {v.author for v in versions} <= {"ann"}
         for revision, state in self.states.items():
             if revision < self.floor:
                 with pytest.raises(CompactedError):
@@ -162,6 +170,7 @@ class World:
                 wanted_state = {key: value for key, value in state.items() if key.startswith("pods/")}
                 assert {r.key: (r.value, r.revision, r.created) for r in page.records} == wanted_state
         assert await self.store._run(check.check_all) == []
+        assert await self.store.check() == []
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -203,8 +212,8 @@ def test_the_cache_and_its_watches_are_what_was_written(history: list[tuple[int,
         cache = Cache(store)
         cache.add_index("pods", "node", lambda obj: obj["spec"]["node"])
         await cache.start()
-        watches = {value: cache.watch("pods", since=0, index=("node", value)) for value in ("", "n1", "n2")}
-        everything = cache.watch("pods", since=0)
+        watches = {value: await cache.watch("pods", since=0, index=("node", value)) for value in ("", "n1", "n2")}
+        everything = await cache.watch("pods", since=0)
         for number, node, namespaced in history:
             key = f"pods/{'a' if namespaced else 'b'}/{number}"
             metadata = {"name": str(number)}
@@ -213,7 +222,7 @@ def test_the_cache_and_its_watches_are_what_was_written(history: list[tuple[int,
                 await store.commit([Op(key, encode(obj) if node is not None else None)])
             except ConflictError:
                 continue
-        seen = {}
+        seen: dict[str, Entry] = {}
         for event in everything.pop_many():
             if event.type == "DELETED":
                 del seen[event.entry.key]
@@ -221,10 +230,10 @@ def test_the_cache_and_its_watches_are_what_was_written(history: list[tuple[int,
                 seen[event.entry.key] = event.entry
         assert [seen[key] for key in sorted(seen)] == list(cache.list("pods"))
         for value, watch in watches.items():
-            late = cache.watch("pods", since=0, index=("node", value)).pop_many()
+            late = (await cache.watch("pods", since=0, index=("node", value))).pop_many()
             events = watch.pop_many()
             assert [e.revision for e in events] == [e.revision for e in late]
-            selected = {}
+            selected: dict[str, Entry] = {}
             for event in events:
                 if event.type == "DELETED" or event.entry.obj["spec"]["node"] != value:
                     selected.pop(event.entry.key, None)

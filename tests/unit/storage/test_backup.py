@@ -58,6 +58,7 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "_BYTES", 60)
     monkeypatch.setattr(copying, "_SYNC_BYTES", 100)
     monkeypatch.setattr(sqlite, "_SLICE", 11)
+    monkeypatch.setattr(sqlite, "_EVENT_SLICE", 5)
 
 
 @pytest.mark.parametrize("seed", range(4))

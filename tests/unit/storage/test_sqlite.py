@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from minik.storage import check, writer
+from minik.storage import check, database, writer
 from minik.storage.base import ABSENT, CompactedError, Event, Op, OpenError, Revision, StoreFullError
 from minik.storage.compactor import Retention
+from minik.storage.database import Extras
+from minik.storage.journal import Row
 from minik.storage.open import open_store
 from minik.storage.sqlite import CEILING_STEP, SqliteStore
 
@@ -289,6 +291,32 @@ async def test_history_is_forgotten_in_slices_by_age_and_number(
         assert await store._run(check.check_all) == []
     finally:
         await store.close()
+
+
+async def test_commits_go_on_between_slices_of_forgetting(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a backlog a commit waits for the slice that runs, and goes with the next one."""
+    monkeypatch.setattr(writer, "SLICE_ROWS", 40)
+    for _ in range(4):
+        await store.commit([Op(f"a/a/{n}", b"x") for n in range(1000)])
+    slices: list[int] = []
+    real = database.write
+
+    def write(db: sqlite3.Connection, rows: Sequence[Row], extras: Extras) -> int:
+        slices.append(real(db, rows, extras))
+        return slices[-1]
+
+    monkeypatch.setattr(database, "write", write)
+    await store.compact(Revision(4000))
+    assert await store.oldest_revision() == 4000, "at once, though the rows are still there"
+    waited, commits = [], 0
+    while store._forgotten < 4000:
+        before = len(slices)
+        await store.commit([Op("a/a/1", b"%d" % commits)])
+        waited.append(len(slices) - before)
+        commits += 1
+    assert sum(slices) == 4000 and max(slices) == 40
+    assert commits > 20 and max(waited) <= 3, "the running slice, its own, and the next that began since"
+    assert await store._run(check.check_all) == []
 
 
 async def test_forgetting_goes_on_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
