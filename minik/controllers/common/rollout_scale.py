@@ -41,6 +41,16 @@ def available(rs: ROObj) -> int:
     return (rs.get("status") or {}).get("availableReplicas") or 0
 
 
+def _sure(rs: ROObj) -> int:
+    """How many are available whatever the status does not tell yet: a ReplicaSet that shrinks counts for a while what it just deleted."""
+    return min(available(rs), replicas_of(rs))
+
+
+def _is_observed(rs: ROObj) -> bool:
+    """Its controller has seen its present size; until then its status may be of pods that are gone."""
+    return ((rs.get("status") or {}).get("observedGeneration") or 0) >= meta.generation(rs)
+
+
 def total_replicas(replica_sets: Sequence[ROObj]) -> int:
     return sum(replicas_of(rs) for rs in replica_sets)
 
@@ -93,12 +103,15 @@ def new_replica_count(deployment: ROObj, everything: Sequence[ROObj], new: ROObj
 
 
 def plan_old_down(deployment: ROObj, new: ROObj, old: Sequence[ROObj]) -> list[Scale]:
-    """How far the old ReplicaSets can shrink: unhealthy pods first, then healthy ones within the availability bound."""
-    if not old:
+    """How far the old ReplicaSets can shrink: unhealthy pods first, then healthy ones within the availability bound.
+
+    Kubernetes believes every status; so while one lags behind it may shrink below the bound (found by simulation). Here a size that
+    its controller has not seen is waited for: the status that tells so calls again."""
+    if not old or not all(_is_observed(rs) for rs in (*old, new)):
         return []
     wanted = deployment["spec"].get("replicas", 1)
     least = wanted - max_unavailable(deployment)
-    new_unavailable = replicas_of(new) - available(new)
+    new_unavailable = replicas_of(new) - _sure(new)
     budget = total_replicas(old) + replicas_of(new) - least - new_unavailable
     if budget <= 0:
         return []
@@ -106,12 +119,12 @@ def plan_old_down(deployment: ROObj, new: ROObj, old: Sequence[ROObj]) -> list[S
     oldest_first = sorted(old, key=lambda rs: rs["metadata"].get("creationTimestamp", ""))
     left = budget
     for rs in oldest_first:
-        unhealthy = replicas_of(rs) - available(rs)
+        unhealthy = replicas_of(rs) - _sure(rs)
         drop = min(left, unhealthy)
         if drop > 0:
             sizes[meta.uid(rs)] -= drop
             left -= drop
-    total_available = sum(available(rs) for rs in (*old, new))
+    total_available = sum(_sure(rs) for rs in (*old, new))
     spare = total_available - least
     for rs in oldest_first:
         if spare <= 0:

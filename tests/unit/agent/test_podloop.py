@@ -25,6 +25,7 @@ from minik.agent.volumes.base import NoVolumes
 from minik.agent.volumes.payload import VolumeError
 from minik.aio import Tasks
 from minik.api import meta
+from minik.api.errors import conflict
 from minik.api.meta import ROObj
 from minik.client.client import Client
 from minik.clock import LoopClock
@@ -222,6 +223,53 @@ async def test_deletion_leaves_nothing_and_reports_the_end_first(node: Node) -> 
     assert node.api.writes[-2:] == ["status p", "delete p"]
     assert "stop web 30" in node.engine.log
     assert node.workers == {}
+
+
+@simulated
+async def test_a_deletion_that_its_own_write_tells_of_is_carried_out(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    node.api.watchers.clear()  # the watch lags behind: what it tells later is no newer than the answer to the pod's own write
+    node.mark_deleted()
+    node.engine.exit("web")
+    await node.run(60)
+    assert (node.engine.containers, node.api.objects, node.workers) == ({}, {}, {})
+
+
+@simulated
+async def test_a_status_that_others_changed_is_put_right_by_what_its_own_write_tells(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    node.api.watchers.clear()
+    changed = meta.draft(node.api.pod())
+    conditions = [
+        {**c, "status": "False" if c["type"] == "Ready" else c["status"]} for c in changed["status"]["conditions"]
+    ]
+    node.api.put("pods", {**changed, "status": {**changed["status"], "conditions": conditions}})  # as for a silent node
+    node.engine.exit("web")
+    await node.run(60)
+    ready = meta.condition(node.api.pod(), "Ready")
+    assert ready is not None
+    assert ready["status"] == "True"
+    assert len(node.api.writes) < 6
+
+
+@simulated
+async def test_a_conflict_does_not_keep_a_finished_pod_from_being_deleted(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    delete, conflicts = node.api.delete, [1, 2]
+
+    async def contended(*args: Any, **options: Any) -> ROObj:
+        if conflicts:
+            conflicts.pop()
+            raise conflict("pods", "", "p")
+        return await delete(*args, **options)
+
+    node.api.delete = contended  # type: ignore[method-assign]  # for this test
+    node.mark_deleted()
+    await node.run(30)
+    assert (node.api.objects, node.workers) == ({}, {})
 
 
 @simulated

@@ -52,6 +52,23 @@ async def test_a_cut_watch_goes_on_without_a_list_and_without_loss() -> None:
         assert seen.informer.lists == 1
 
 
+async def test_what_a_server_repeats_is_passed_over() -> None:
+    async with cluster() as c:
+        c.api.put("pods", named("gone", "default"))
+        seen = Seen(c)
+        await seen.informer.wait_synced()
+        old = seen.informer.get(Key("default", "gone"))
+        assert old is not None
+        c.api.remove("pods", "gone", "default")
+        c.api.put("pods", named("a", "default"))
+        await c.settle()
+        seen.informer._apply(
+            "MODIFIED", old
+        )  # a stream that begins with what was seen, and breaks off before the deletion
+        assert seen.informer.get(Key("default", "gone")) is None
+        assert seen.events == [("added", "gone"), ("deleted", "gone"), ("added", "a")]
+
+
 async def test_expired_lists_anew_and_reports_the_difference() -> None:
     async with cluster() as c:
         for name in "abc":
