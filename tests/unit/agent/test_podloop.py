@@ -238,30 +238,38 @@ def before_the_next_report(node: Node, happens: Callable[[], object]) -> None:
     node.api.patch_status = raced  # type: ignore[method-assign]  # for this test
 
 
+def probed() -> dict[str, Any]:
+    return pod(container("web", readinessProbe={"exec": {"command": ["x"]}, "periodSeconds": 1, "failureThreshold": 1}))
+
+
 @simulated
 async def test_a_deletion_that_its_own_write_tells_of_is_carried_out(node: Node) -> None:
+    node.add(probed())
+    await node.run(5)
     before_the_next_report(node, node.mark_deleted)
-    node.add(pod())
+    node.answers["web"] = False  # a report that no event of the engine goes with
     await node.run(60)
     assert (node.engine.containers, node.api.objects, node.workers) == ({}, {}, {})
 
 
 @simulated
 async def test_a_status_that_others_changed_is_put_right_by_what_its_own_write_tells(node: Node) -> None:
-    node.add(pod())
-    await node.run(1)
+    node.add(probed())
+    await node.run(5)
 
-    def be_silent() -> None:
+    def others_write() -> None:
         status = node.status()
-        conditions = [{**c, "status": "False" if c["type"] == "Ready" else c["status"]} for c in status["conditions"]]
+        conditions = [
+            {**c, "status": "False" if c["type"] == "Initialized" else c["status"]} for c in status["conditions"]
+        ]
         node.api.put("pods", {**node.api.pod(), "status": {**status, "conditions": conditions}})
 
-    before_the_next_report(node, be_silent)
-    node.engine.exit("web")
+    before_the_next_report(node, others_write)
+    node.answers["web"] = False
     await node.run(60)
-    ready = meta.condition(node.api.pod(), "Ready")
-    assert ready is not None
-    assert ready["status"] == "True"
+    initialized = meta.condition(node.api.pod(), "Initialized")
+    assert initialized is not None
+    assert initialized["status"] == "True"
     assert len(node.api.writes) < 6
 
 
