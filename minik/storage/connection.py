@@ -44,7 +44,12 @@ class ThreadConnection:
 
     @classmethod
     async def open(cls, path: Path) -> ThreadConnection:
-        return cls(await aiosqlite.connect(path, isolation_level=None, cached_statements=64))
+        db = aiosqlite.connect(path, isolation_level=None, cached_statements=64)
+        try:
+            return cls(await db)
+        except BaseException:
+            db._thread.join()  # it has been told to end, and still reports to the loop, which may be gone soon
+            raise
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._connection
