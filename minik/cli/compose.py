@@ -28,6 +28,7 @@ from minik.server.tunnel import Links
 from minik.storage.base import Store
 from minik.storage.compactor import Retention
 from minik.storage.open import open_store
+from minik.storage.sqlite import SqliteStore
 
 log = logging.getLogger("minik")
 
@@ -67,11 +68,11 @@ class Server:
         self.files.prepare(now=self._clock.now(), names=server_names(host, self.config.tls_names))
         age = self.config.history_age
         retention = Retention(age=age, revisions=self.config.history_revisions, at_least=min(age, 300.0))
-        self._store = await open_store(self.config.data_dir, clock=self._clock, retention=retention)
+        store = self._store = await open_store(self.config.data_dir, clock=self._clock, retention=retention)
         plane = self._plane = ControlPlane(
             self._store,
             registry=self.registry,
-            settings=self._settings(),
+            settings=self._settings(store),
             links=self.links,
             metrics=self.metrics,
             clock=self._clock,
@@ -89,12 +90,13 @@ class Server:
         for agent in self.config.agents:
             await self._start_node(agent)
 
-    def _settings(self) -> ServerSettings:
+    def _settings(self, store: SqliteStore) -> ServerSettings:
         ca = self.files.pair("ca")
         return ServerSettings(
             ca_certificate=ca.certificate,
             token_signing_key=self.files.signing_key_path.read_bytes(),
             data_dir=self.config.data_dir,
+            ready_checks={"storage": lambda: store.problem or ""},
             sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),
         )
 

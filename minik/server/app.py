@@ -66,6 +66,8 @@ class ServerSettings:
     """Where the store keeps its files, if it does: a backup needs room there for a while."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """More sub-checks for /livez and /readyz: name → function that says what is wrong."""
+    ready_checks: Mapping[str, Check] = field(default_factory=dict)
+    """More of those for /readyz alone: what a restart would not mend."""
 
 
 class ApiServer:
@@ -117,7 +119,11 @@ class ApiServer:
             "etcd": lambda: "" if cache.revision >= 0 else "the cache has not been filled",
             **settings.checks,
         }
-        ready: dict[str, Check] = {**checks, "poststarthook/start": lambda: "" if self.ready else "still starting"}
+        ready: dict[str, Check] = {
+            **checks,
+            **settings.ready_checks,
+            "poststarthook/start": lambda: "" if self.ready else "still starting",
+        }
         discovery = Discovery(self.registry).handle
         openapi = OpenAPI(self.registry).handle
         exact: dict[str, Handler] = {
