@@ -28,6 +28,7 @@ from minik.storage.faults import Health, Outcome, outcome_of
 from minik.storage.high import HighWater
 from minik.storage.hub import Hub
 from minik.storage.journal import BatchPlan, plan_batch
+from minik.storage.pending import PendingCommit
 from minik.storage.volatile import VolatileKeys
 
 log = logging.getLogger("minik.storage")
@@ -46,33 +47,6 @@ _IDLE_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 """How often an otherwise idle store tries whether the medium works again."""
 _VOLATILE_HISTORY = 2_000
-
-
-class _Commit:
-    """A commit that waits for its batch. Raises ValueError for a key that is no key."""
-
-    __slots__ = ("answer", "ops", "size")
-
-    def __init__(self, ops: Sequence[Op], answer: asyncio.Future[Sequence[Revision]]) -> None:
-        self.ops = ops
-        self.answer = answer
-        size = 0
-        for op in ops:
-            if not op.key.isascii() or not op.key:
-                _check_key(op.key)
-            if op.value is not None:
-                size += len(op.value)
-        self.size = size
-
-    def fail(self, error: StoreError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-def _check_key(key: str) -> None:
-    if not key:
-        raise ValueError("a key must not be empty")
-    key.encode()  # raises UnicodeEncodeError, a ValueError
 
 
 class Writer:
@@ -109,7 +83,7 @@ class Writer:
         self._volatile_resources = set(contents.volatile)
         self._volatile = VolatileKeys(contents.revision, history=volatile_history)
         self._hub = Hub()
-        self._queue: list[_Commit] = []
+        self._queue: list[PendingCommit] = []
         self._wanted_floor: Revision | None = None
         self._floor_waiters: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
@@ -137,7 +111,7 @@ class Writer:
     async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
         self._check_open()
         answer: asyncio.Future[Sequence[Revision]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Commit(ops, answer))
+        self._queue.append(PendingCommit(ops, answer))
         self._wake.set()
         return await answer
 
@@ -186,7 +160,7 @@ class Writer:
             or (self._retry_due and not self._closing)
         )
 
-    def _take(self) -> Sequence[_Commit]:
+    def _take(self) -> Sequence[PendingCommit]:
         """The commits of the next batch; more than one batch can hold stay in the queue."""
         ops = size = 0
         for count, commit in enumerate(self._queue):
@@ -198,7 +172,7 @@ class Writer:
         batch, self._queue = self._queue, []
         return batch
 
-    async def _write_batch(self, batch: Sequence[_Commit]) -> None:
+    async def _write_batch(self, batch: Sequence[PendingCommit]) -> None:
         if self._unsettled and not await self._settle():
             self._turn_down(batch, StoreFullError(f"the store cannot write: {self._health.write}"))
             return
@@ -270,7 +244,7 @@ class Writer:
         if extras.forget is not None and forgotten < extras.forget[1]:
             self._forgotten = extras.forget[0]
 
-    def _accept(self, batch: Sequence[_Commit], plan: BatchPlan) -> None:
+    def _accept(self, batch: Sequence[PendingCommit], plan: BatchPlan) -> None:
         """Take over what is durable now, answer, publish."""
         index = self._index
         for key, place in plan.durable.items():
@@ -293,7 +267,7 @@ class Writer:
 
     # --- when the medium fails ----------------------------------------------------------------------------------------
 
-    async def _fail(self, batch: Sequence[_Commit], plan: BatchPlan, error: sqlite3.Error) -> None:
+    async def _fail(self, batch: Sequence[PendingCommit], plan: BatchPlan, error: sqlite3.Error) -> None:
         """The transaction of `plan` failed: find out what that means, and tell."""
         log.warning("the store could not write", extra={"error": str(error), "commits": len(batch)})
         outcome = outcome_of(error)
@@ -311,13 +285,13 @@ class Writer:
         else:
             self._turn_down(batch, UnknownError(f"the store failed while it wrote: {what}"))
 
-    def _refuse(self, batch: Sequence[_Commit], plan: BatchPlan, refused: StoreError) -> None:
+    def _refuse(self, batch: Sequence[PendingCommit], plan: BatchPlan, refused: StoreError) -> None:
         """Nothing of the batch was written. What needed the disk fails; the rest is decided again."""
         again = [c for c in batch if plan.rows and not any(op.durable or op.key in self._index for op in c.ops)]
         self._turn_down([commit for commit in batch if commit not in again], refused)
         self._queue[:0] = again
 
-    def _turn_down(self, batch: Sequence[_Commit], refused: StoreError) -> None:
+    def _turn_down(self, batch: Sequence[PendingCommit], refused: StoreError) -> None:
         for commit in batch:
             commit.fail(refused)
         self._wanted_floor = None
