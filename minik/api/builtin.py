@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
-from minik.api.batch_v1 import job
+from minik.api.batch_v1 import cronjob, job
 from minik.api.coordination_v1 import lease
 from minik.api.core_v1 import (
     binding,
@@ -39,6 +39,7 @@ BUILTIN: tuple[Kind, ...] = (
     deployment.KIND,
     replicaset.KIND,
     statefulset.KIND,
+    cronjob.KIND,
     job.KIND,
     lease.KIND,
     endpointslice.KIND,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from minik.client.controller import Controller
 from minik.config import CLUSTER_CIDR
 from minik.controllers import (
+    cronjob,
     daemonset,
     deployment,
     endpoints,
@@ -44,6 +45,7 @@ def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[
         daemonset.CONTROLLER,
         statefulset.CONTROLLER,
         job.CONTROLLER,
+        cronjob.CONTROLLER,
         ttlafterfinished.CONTROLLER,
         endpoints.CONTROLLER,
         endpointslice.CONTROLLER,

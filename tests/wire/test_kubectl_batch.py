@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.kubectl import Kubectl
@@ -59,7 +61,32 @@ def test_refusals_are_those_of_kubernetes(kubectl: Kubectl) -> None:
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"},
         "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "busybox"}]}}},
     }  # fmt: skip
-    import json
-
     said = kubectl.run("apply", "-f", "-", stdin=json.dumps(manifest)).stderr
     assert 'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"' in said
+
+
+def test_a_cron_job_and_a_job_made_of_it(kubectl: Kubectl) -> None:
+    made = kubectl("create", "cronjob", "hourly", "--image=busybox", "--schedule=7 * * * *", "--", "true")
+    assert made == "cronjob.batch/hourly created\n"
+    header, row = kubectl("get", "cronjobs").splitlines()
+    assert header.split() == ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST", "SCHEDULE", "AGE"]
+    assert row.split()[:9] == ["hourly", "7", "*", "*", "*", "*", "<none>", "False", "0"]
+    kubectl("create", "job", "now", "--from=cronjob/hourly")
+    kubectl("wait", "--for=condition=Complete", "job/now", "--timeout=60s")
+    job = kubectl.get("job", "now")
+    assert job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual"
+    assert job["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
+    until(lambda: kubectl.get("cj", "hourly")["status"].get("lastSuccessfulTime"), "the run counted as a success")
+    assert "Concurrency Policy:" in kubectl("describe", "cronjob", "hourly")
+    kubectl("patch", "cronjob", "hourly", "-p", '{"spec":{"suspend":true}}')
+    assert kubectl("get", "cj", "hourly").splitlines()[1].split()[7] == "True"
+    kubectl("delete", "cronjob", "hourly")
+    until(lambda: not kubectl.names("jobs") and not kubectl.names("pods"), "all of it gone")
+
+
+def test_what_is_no_cron_job(kubectl: Kubectl) -> None:
+    said = kubectl.fails("create", "cronjob", "x", "--image=busybox", "--schedule=61 * * * *")
+    assert 'spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61' in said
+    assert "must be no more than 52 characters" in kubectl.fails(
+        "create", "cronjob", "x" * 53, "--image=busybox", "--schedule=@daily"
+    )

@@ -12,6 +12,7 @@ from minik.api.batch_v1.indexes import Indexes, check_indexes, parse_indexes
 from minik.api.errors import invalid_object
 from minik.api.meta import Obj
 from tests.unit.api.objects import REGISTRY, admitted, container, update_problems
+from tests.unit.api.objects import problems as checked
 
 JOB = REGISTRY["jobs.batch"]
 SUFFIX = "batch.kubernetes.io/"
@@ -185,3 +186,54 @@ def test_index_sets(numbers: list[int], text: str) -> None:
 def test_bad_index_sets(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         check_indexes(text, 10)
+
+
+def cron_job(**spec: Any) -> Obj:
+    body = {"schedule": "*/5 * * * *", "jobTemplate": {"spec": job()["spec"]}, **spec}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "c", "namespace": "default"},
+        "spec": body,
+    }
+
+
+def test_defaults_of_a_cron_job() -> None:
+    spec = admitted("cronjobs.batch", cron_job())["spec"]
+    assert {k: v for k, v in spec.items() if k != "jobTemplate"} == {
+        "schedule": "*/5 * * * *", "concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 1,
+    }  # fmt: skip
+    assert spec["jobTemplate"]["spec"].keys() == {"template"}, "a Job's own defaults come with the Job"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, []),
+        ({"schedule": ""}, ["spec.schedule: Required value"]),
+        (
+            {"schedule": "TZ=UTC 0 * * * *"},
+            [
+                'spec.schedule: Invalid value: "TZ=UTC 0 * * * *": cannot use TZ or CRON_TZ in schedule, use timeZone field'
+                " instead"
+            ],
+        ),
+        (
+            {"timeZone": "Mars/Olympus"},
+            ['spec.timeZone: Invalid value: "Mars/Olympus": unknown time zone Mars/Olympus'],
+        ),
+        ({"timeZone": "Europe/Berlin"}, []),
+        (
+            {"concurrencyPolicy": "Queue"},
+            ['spec.concurrencyPolicy: Unsupported value: "Queue": supported values: "Allow", "Forbid", "Replace"'],
+        ),
+        (
+            {"jobTemplate": {"spec": job(manualSelector=True)["spec"]}},
+            ['spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: "false", "nil"'],
+        ),
+        ({"failedJobsHistoryLimit": -1}, [f"spec.failedJobsHistoryLimit: Invalid value: -1: {ZERO}"]),
+    ],
+)
+def test_what_is_wrong_with_a_cron_job(spec: dict[str, Any], expected: list[str]) -> None:
+    assert checked("cronjobs.batch", cron_job(**spec)) == expected

@@ -29,6 +29,7 @@ daemonsets.apps DaemonSet ds namespaced *
 deployments.apps Deployment deploy namespaced *
 replicasets.apps ReplicaSet rs namespaced *
 statefulsets.apps StatefulSet sts namespaced *
+cronjobs.batch CronJob cj namespaced *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
 """
@@ -46,7 +47,7 @@ def test_names_are_those_of_kubernetes() -> None:
 
 def test_kubectl_get_all_shows_workloads_and_services() -> None:
     assert {kind.plural for kind in BUILTIN if "all" in kind.categories} == {
-        "pods", "replicationcontrollers", "services", "deployments", "replicasets", "jobs", "daemonsets", "statefulsets",
+        "pods", "replicationcontrollers", "services", "deployments", "replicasets", "jobs", "daemonsets", "statefulsets", "cronjobs",
     }  # fmt: skip
 
 

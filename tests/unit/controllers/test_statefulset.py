@@ -164,7 +164,7 @@ async def test_a_rolling_update_goes_down_one_by_one_and_back_again() -> None:
         await c.create(SETS, a_set(minReadySeconds=1))
         await c.settle(30)
         await _new_image(c, "2")
-        seen = []
+        seen: list[str] = []
         for _ in range(100):
             await c.settle(0.25)
             found = await _pods(c)
