@@ -11,6 +11,12 @@ from minik import __version__
 _COMMANDS = {
     "server": ("minik.cli.server", "Run the API server, the scheduler, all controllers and a node."),
     "agent": ("minik.cli.agent", "Run a worker node that joins a server."),
+    "get": ("minik.cli.get", "Show objects, at once and without kubectl."),
+    "history": ("minik.cli.history", "Show who changed what at an object, and when."),
+    "rewind": ("minik.cli.rewind", "Write an earlier state of an object again."),
+    "backup": ("minik.cli.backup", "Copy the whole state into a file, while the server runs."),
+    "restore": ("minik.cli.restore", "Put a backup in the place of the state."),
+    "check": ("minik.cli.check", "Look for anything wrong with the state or a backup."),
     "kubeconfig": ("minik.cli.kubeconfig", "Print the administrator's kubeconfig, or merge it into yours."),
     "token": ("minik.cli.token", "Make, list and delete tokens that nodes join with."),
     "reset": ("minik.cli.reset", "Remove everything minik made on this host."),
@@ -45,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="minik")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from minik.cli.durations import parse_ttl
 from minik.config import DEFAULT_PORT, AgentConfig, ServerConfig
 from minik.paths import default_data_dir
 
@@ -36,6 +37,21 @@ from minik.paths import default_data_dir
 @click.option("--nodes", type=click.IntRange(1, 10_000), default=1, help="How many simulated nodes to run.")
 @click.option("--node-name", default="", help="The own node's name. [default: the host's name]")
 @click.option(
+    "--history-age",
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    help="How long history is kept for `minik history`, `minik rewind` and watches that come back: 30m, 1h, 7d.",
+)
+@click.option(
+    "--history-revisions",
+    type=click.IntRange(1),
+    default=250_000,
+    show_default=True,
+    metavar="NUMBER",
+    help="How many writes of history are kept at most, but the last 5 minutes whatever their number.",
+)
+@click.option(
     "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
 )
 @click.option("--log-format", default="text", type=click.Choice(["text", "json"]), show_default=True)
@@ -48,6 +64,8 @@ def command(
     containers: Any,
     nodes: int,
     node_name: str,
+    history_age: str,
+    history_revisions: int,
     log_level: str,
     log_format: Any,
 ) -> None:
@@ -60,6 +78,9 @@ def command(
     if nodes != 1 and containers != "fake":
         raise click.UsageError("--nodes is for simulated nodes: use it with --containers fake")
 
+    age = parse_ttl(history_age)
+    if age is None:
+        raise click.UsageError("--history-age: history cannot be kept for ever; say a time like 30m, 1h or 30d")
     root = (data_dir or default_data_dir()).absolute()
     log.setup(level=log_level, style=log_format)
     try:
@@ -68,7 +89,14 @@ def command(
         agents = tuple(
             AgentConfig(name=name, data_dir=root / "agent", docker=docker, containers=containers) for name in names
         )
-        config = ServerConfig(data_dir=root, bind=bind, tls_names=tls_names, agents=agents)
+        config = ServerConfig(
+            data_dir=root,
+            bind=bind,
+            tls_names=tls_names,
+            agents=agents,
+            history_age=age.total_seconds(),
+            history_revisions=history_revisions,
+        )
     except ValidationError as error:
         raise click.UsageError(
             "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

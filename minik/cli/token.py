@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from minik.api import times
 from minik.api.errors import NotFound, StatusError
 from minik.api.meta import Obj, ROObj
 from minik.cli.connect import Admin, connect
+from minik.cli.durations import parse_ttl
 from minik.clock import Entropy, SystemClock
 from minik.config import JoinToken
 
@@ -84,16 +84,6 @@ def delete(data_dir: Path | None, token: str) -> None:
 
     _with_admin(data_dir, remove)
     click.echo(f"token {token_id} deleted")
-
-
-def parse_ttl(text: str) -> timedelta | None:
-    """`30m`, `24h`, `7d`, `90s`; None for 0. Raises click.BadParameter."""
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if text == "0":
-        return None
-    if text[:-1].isdigit() and text[-1] in units and int(text[:-1]) > 0:
-        return timedelta(**{units[text[-1]]: int(text[:-1])})
-    raise click.BadParameter(f"{text!r} is not a time like 30m, 24h or 7d")
 
 
 def _secret(token_id: str, secret: str, expires: str | None, description: str) -> Obj:

@@ -1,7 +1,7 @@
 """Backups: writing one of an open store, looking at one, putting one in the place of a stopped server's state.
 
-A backup is an ordinary state file without a write-ahead log. `write_backup` is called by `SqliteStore.backup`; `describe` and
-`restore` by the command line, on files that no server has open.
+A backup is an ordinary state file without a write-ahead log, perhaps with the cluster's keys in it (`identity.py`). `write_backup` is
+called by `SqliteStore.backup`; `copy_closed`, `describe` and `restore` by the command line, on files that no server has open.
 
 Restoring must not turn time back for clients: what is restored goes on above every revision that the replaced state ever gave out,
 and everything up to there counts as compacted, so that whoever watched is told to list again (etcd calls this `--bump-revision
@@ -10,6 +10,7 @@ and everything up to there counts as compacted, so that whoever watched is told 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -20,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from minik.files import sync_directory
-from minik.storage import check, database, wal
+from minik.storage import check, database, identity, wal
 from minik.storage.base import BackupError, OpenError, Revision, StoreError
 from minik.storage.connection import Connect
 from minik.storage.copying import Source, copy_out
@@ -57,6 +58,25 @@ async def write_backup(source: Source, target: Path, *, state: Path, connect: Co
             raise BackupError(f"the backup could not be written: {explain(error, target)}") from error
         raise
     return revision
+
+
+def copy_closed(state: Path, target: Path) -> Revision:
+    """A copy of a state file that no server has open, at `target`, where nothing may be; `state` stays as it is.
+
+    Raises OpenError: a server is running there, or the file is not there or not sound; BackupError: the copy cannot be written.
+    """
+    problems = check.check_file(state)
+    if problems:
+        raise OpenError(f"{state} is not sound: {'; '.join(problems)}")
+    try:
+        target.touch(mode=0o600, exist_ok=False)
+        with database.open_closed(state) as db, contextlib.closing(sqlite3.connect(target)) as copy:
+            db.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+            (revision,) = copy.execute(Q["last_durable"]).fetchone()
+    except (sqlite3.Error, OSError) as error:
+        raise BackupError(f"the backup could not be written: {explain(error, target)}") from error
+    return Revision(revision)
 
 
 def _check_target(target: Path, state: Path) -> None:
@@ -174,6 +194,7 @@ def _copy_in(backup: Path, new: Path) -> None:
                 raise OpenError(f"{backup} is damaged and cannot be used: {'; '.join(problems)}")
             db.execute("PRAGMA journal_mode = DELETE").fetchall()
             database.migrate(db)
+            identity.drop(db)
         finally:
             db.close()
     except sqlite3.DatabaseError as error:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from minik import pki
+from minik.cli.durations import parse_ttl
 from minik.cli.files import ServerFiles, kubeconfig, local_addresses, server_names
 from minik.cli.kubeconfig import merge_into
-from minik.cli.token import parse_ttl
 from minik.config import JoinToken, parse_token, split_address
 
 NOW = datetime.now(UTC)
