@@ -181,6 +181,7 @@ def migrate(db: sqlite3.Connection) -> None:
     """Bring the file to this release's format, a step a transaction. Raises OpenError and sqlite3.Error."""
     version = format_of(db)
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        checkpoint(db)  # what a killed process left must be on disk before anything is written behind it: see wal.py
         stamp = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {number};"
         try:
             db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{stamp}\nCOMMIT;")

@@ -77,6 +77,7 @@ class SqliteStore(Writer):
             if full:
                 _check_log(path)
             path.touch(mode=0o600)  # noqa: ASYNC240  # opening is local and blocks for microseconds
+            sync_directory(path.parent)  # the names first: that of a log, before anything of it goes into the file
             db = await connect(path)
             contents = await db.run(lambda c: database.prepare(c, synchronous=synchronous))
             problems = await db.run(check.check_quickly)
@@ -85,7 +86,6 @@ class SqliteStore(Writer):
             if full:
                 high = HighWater(path)
                 _check_high(path, contents, high)
-            sync_directory(path.parent)  # the names first: that of the log, before anything of it goes into the file
             await db.run(database.sync_log)
         except BaseException as error:
             if db is not None:
