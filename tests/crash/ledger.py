@@ -110,6 +110,11 @@ class Ledger:
         fork.compacted = [(0, _at(self.compacted, moment))]
         return fork
 
+    def adopt(self, other: Ledger) -> None:
+        """From now on, what the fork `other` says is what happened."""
+        self.events, self.states, self.authors = other.events, other.states, other.authors
+        self.live, self._state = other.live, other._state
+
     def opened(self, moment: int, revision: int) -> None:
         """The store shows its state as of `revision`."""
         self.restarted()

@@ -55,6 +55,26 @@ async def open_(workload: Workload) -> None:
         assert workload.recorder.fault.hit
         workload.recorder.fault = None
         await workload.open()
+    store = workload.store
+    if workload.refusals:
+        floor, revision = await store.oldest_revision(), await store.current_revision()
+        found = Recovered(
+            {record.key: record for record in (await store.list("")).records},
+            await store.events("", since=floor, upto=revision),
+            floor,
+            revision,
+            Revision(revision + 1),
+        )
+        _adopt_unknown(workload, found)
+
+
+def _adopt_unknown(workload: Workload, found: Recovered) -> None:
+    """A commit that may come back with the next start did: it happened."""
+    for refusal in workload.refusals:
+        if isinstance(refusal.error, UnknownError) and refusal.last == workload.ledger.last:
+            alternative = with_unknown(workload.ledger, refusal, found)
+            if alternative is not None and alternative.judge(found).last == alternative.last > refusal.last:
+                workload.ledger.adopt(alternative)
 
 
 async def count_operations(seed: int) -> int:

@@ -7,7 +7,8 @@ The model, which is more cruel than a real file system:
 * Of what came later, in any file and in the directory, anything may be there and anything missing, whatever the order: each write
   whole, torn at the disk's 512-byte sectors, missing, or missing although it made the file longer (then zeros or garbage are there).
 * Sectors that were not written to keep what they had (SQLite's "powersafe overwrite", which it assumes of Unix disks).
-* After a sync that failed, what it was to bring to disk may be missing for ever, even if a later sync works.
+* After a sync that failed, what it was to bring to disk may be missing even if a later sync works; but only until the files are opened
+  anew. (Linux forgets it even then. A program that reads such a file, and finds in memory what is not on the disk, cannot know.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tests.support.recordfs import Create, Delete, Operation, Sync, SyncDirectory, Truncate, Write
+from tests.support.recordfs import Create, Delete, Opened, Operation, Sync, SyncDirectory, Truncate, Write
 
 SECTOR = 512
 
@@ -92,6 +93,10 @@ class Disk:
             for pending in self._entries:
                 self._apply_entry(self._names, pending.operation)
             self._entries.clear()
+        elif isinstance(operation, Opened):
+            for file in self._files.values():
+                for pending in file.pending:
+                    pending.stuck = False
         elif isinstance(operation, Sync):
             self._files[operation.file].sync(operation.ok)
         else:

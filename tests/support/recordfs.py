@@ -67,7 +67,12 @@ class SyncDirectory:
     """Creations and deletions up to here are on disk."""
 
 
-Operation: TypeAlias = Create | Delete | Write | Truncate | Sync | SyncDirectory
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """SQLite opens the state anew."""
+
+
+Operation: TypeAlias = Create | Delete | Write | Truncate | Sync | SyncDirectory | Opened
 
 
 @dataclass(slots=True)
@@ -145,6 +150,7 @@ class Recorder:
         """Opens a file of the directory. Raises sqlite3.Error."""
         self._of_sqlite |= {path.name, f"{path.name}-wal", f"{path.name}-journal"}
         self.look()
+        self.log.append(Opened())
         return TurnConnection(ApswConnection(path, vfs=self._vfs.name))
 
     def look(self) -> int:
