@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from operator import add
 
-from minik.sched.plugins import Plugins
+from minik.sched.columns import Window
+from minik.sched.filters import node_affinity
+from minik.sched.plugins import Check, Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 MIN_FEASIBLE = 100
@@ -77,14 +80,37 @@ def schedule(pod: PodInfo, cluster: Cluster, plugins: Plugins, rng: random.Rando
     return decision
 
 
-def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, start: int) -> Sequence[NodeInfo]:
-    prepared = [(f.name, f.prepare(pod, cluster)) for f in plugins.filters]
-    checks = [(name, check) for name, check in prepared if check is not None]
+def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, start: int) -> Window:
+    wanted = wanted_feasible(len(cluster))
+    start = start % len(cluster) if len(cluster) else 0
+    prepared = [(f, f.prepare(pod, cluster)) for f in plugins.filters]
+    active = [(f, check) for f, check in prepared if check is not None]
+    remembered = [f.fits(pod, cluster) for f, _ in active if f.fits is not None]
+    if len(remembered) == len(active):  # the usual case: one look at what is known of all of them
+        window = cluster.window(start, wanted)
+        if not any(0.0 in window.take(fits) for fits in remembered):
+            decision.considered = len(window)
+            return window
+    checks = [(f.name, check) for f, check in active]
+    named = node_affinity.named(pod)
+    if named is not None:  # only if none of them is feasible, what is wrong with the others is of interest
+        known = [node for name in named if (node := cluster.get(name)) is not None and node.obj is not None]
+        found = _search(known, checks, wanted, Decision())
+        if found:
+            decision.considered = len(found)
+            return Window(cluster.nodes, 0, 0, chosen=found)
     nodes = cluster.nodes
-    wanted = wanted_feasible(len(nodes))
+    found = _search(chain(islice(nodes, start, None), islice(nodes, start)), checks, wanted, decision)
+    decision.considered = len(found) + len(decision.refusals)
+    return Window(nodes, 0, 0, chosen=found)
+
+
+def _search(
+    nodes: Iterable[NodeInfo], checks: Sequence[tuple[str, Check]], wanted: int, decision: Decision
+) -> Sequence[NodeInfo]:
+    """The first `wanted` of `nodes` that no check refuses; `decision` takes the refusals."""
     found: list[NodeInfo] = []
-    start = start % len(nodes) if nodes else 0
-    for node in chain(islice(nodes, start, None), islice(nodes, start)):
+    for node in nodes:
         for name, check in checks:
             reason = check(node)
             if reason is not None:
@@ -94,27 +120,24 @@ def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decisi
             found.append(node)
             if len(found) >= wanted:
                 break
-    decision.considered = len(found) + len(decision.refusals)
     return found
 
 
 def _best(
-    pod: PodInfo,
-    cluster: Cluster,
-    plugins: Plugins,
-    feasible: Sequence[NodeInfo],
-    decision: Decision,
-    rng: random.Random,
+    pod: PodInfo, cluster: Cluster, plugins: Plugins, feasible: Window, decision: Decision, rng: random.Random
 ) -> str:
     for score in plugins.scores:
-        rate = score.prepare(pod, cluster, feasible)
-        if rate is not None:
+        rates = score.rate(pod, cluster, feasible)
+        if rates is not None:
             weight = score.weight
-            rates = rate(feasible)
             decision.rates[score.name] = rates if weight == 1 else [weight * given for given in rates]
     if not decision.rates:
         return rng.choice(feasible).name
-    totals = list(map(sum, zip(*decision.rates.values(), strict=True)))
+    first, *others = decision.rates.values()
+    totals = list(first)
+    for rates in others:
+        totals = list(map(add, totals, rates))
     highest = max(totals)
-    best = [node.name for node, total in zip(feasible, totals, strict=True) if total == highest]
-    return best[0] if len(best) == 1 else rng.choice(best)
+    if totals.count(highest) == 1:
+        return feasible[totals.index(highest)].name
+    return feasible[rng.choice([index for index, total in enumerate(totals) if total == highest])].name

@@ -1,7 +1,7 @@
 """The shape of the scheduler's plugins, and their order.
 
-A plugin is prepared once for a pod and then asked about nodes, so that what depends on the pod alone is computed once; a plugin
-that has nothing to say about a pod prepares to None and costs nothing.
+A filter is prepared once for a pod and then asked about nodes, so that what depends on the pod alone is computed once; one that has
+nothing to say about a pod prepares to None and costs nothing. A score rates all nodes at once.
 """
 
 from __future__ import annotations
@@ -10,30 +10,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from minik.sched.columns import Column, Window
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 Check: TypeAlias = Callable[[NodeInfo], str | None]
 """A node → why the pod cannot run there (as FailedScheduling says it), or None if it can."""
 
-Rate: TypeAlias = Callable[[Sequence[NodeInfo]], Sequence[float]]
-"""Nodes → how well each suits, 0 to 100. All at once: for hundreds of nodes a call for each would cost more than the rating."""
+Rates: TypeAlias = Sequence[float]
+"""How well each of the nodes suits, 0 to 100. All at once: for hundreds of nodes a call for each would cost more than the rating."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Refuses nodes."""
+    """Refuses nodes. `fits`: of a filter that goes by nothing but the node's own state and remembers it: not 0.0 where it holds."""
 
     name: str
     prepare: Callable[[PodInfo, Cluster], Check | None]
+    fits: Callable[[PodInfo, Cluster], Column] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Ranks the nodes that no filter refused; the total is the sum of `weight` times each rate."""
+    """Ranks the nodes that no filter refused; the total is the sum of `weight` times each rate. None: they are all the same."""
 
     name: str
     weight: int
-    prepare: Callable[[PodInfo, Cluster, Sequence[NodeInfo]], Rate | None]
+    rate: Callable[[PodInfo, Cluster, Window], Rates | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ all else in units (bytes, pieces).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,9 +15,11 @@ from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.meta import Key, ROObj
 from minik.memory import untrack
+from minik.sched.columns import Column, Window
 
 ZONE = "topology.kubernetes.io/zone"
-MAX_FOUND = 24
+MAX_COLUMNS = 32
+"""What is remembered of all nodes: a few shapes of pods, and as many owners."""
 
 
 class PodInfo:
@@ -43,6 +46,10 @@ class PodInfo:
     def labels(self) -> Mapping[str, str]:
         return meta.labels(self.obj)
 
+    def counts_as(self, other: PodInfo) -> bool:
+        """Whether a node is as full with one as with the other."""
+        return (self.requests, self.owner, self.host_ports) == (other.requests, other.owner, other.host_ports)
+
 
 @lru_cache(maxsize=4096)
 def _equal_requests(items: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
@@ -54,8 +61,8 @@ class NodeInfo:
     """A node and the sum of what its pods ask for. `obj` is None while pods are known of a node that is not."""
 
     __slots__ = (
-        "allocatable", "fits", "labels", "name", "obj", "owners", "pods", "ports", "rates", "requested", "taints",
-        "unschedulable", "zone",
+        "allocatable", "index", "labels", "name", "obj", "owners", "pods", "ports", "requested", "taints", "unschedulable",
+        "zone",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -71,10 +78,8 @@ class NodeInfo:
         self.owners: dict[str, int] = {}
         """controller uid → how many of its pods are here."""
         self.ports: dict[tuple[str, str, int], int] = {}
-        self.rates: dict[str, float] = {}
-        self.fits: dict[str, str | None] = {}
-        """What scores and the resource filter found from this node's resources, until those change. By what was asked, as text:
-        equal pods come by the thousand, and each changes one node."""
+        self.index = -1
+        """Its place among the cluster's nodes."""
 
     def set(self, obj: ROObj) -> None:
         spec = obj.get("spec") or {}
@@ -84,17 +89,6 @@ class NodeInfo:
         self.unschedulable = bool(spec.get("unschedulable"))
         self.zone = self.labels.get(ZONE, "")
         self.allocatable = quantities((obj.get("status") or {}).get("allocatable") or {})
-        self.forget()
-
-    def forget(self) -> None:
-        """What was found from the resources holds no longer."""
-        self.rates.clear()
-        self.fits.clear()
-
-    def bound(self) -> None:
-        """Called before something is added to `rates` or `fits`: pods that all differ must not fill the memory."""
-        if len(self.rates) + len(self.fits) >= MAX_FOUND:
-            self.forget()
 
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.uid] = pod
@@ -107,7 +101,6 @@ class NodeInfo:
 
     def _count(self, pod: PodInfo, sign: int) -> None:
         requested = self.requested
-        self.forget()
         for resource, amount in pod.requests.items():
             requested[resource] = requested.get(resource, 0) + sign * amount
         if pod.owner:
@@ -137,6 +130,8 @@ class Cluster:
         self.tainted = 0
         self.cordoned = 0
         """How many known nodes have taints, and are unschedulable: where none is, nobody need look at each."""
+        self._columns: OrderedDict[str, Column] = OrderedDict()
+        self._owners: dict[str, dict[str, int]] = {}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -156,15 +151,38 @@ class Cluster:
         """The node a pod counts on, or ""."""
         return self._where.get(uid, "")
 
+    def column(self, key: str, compute: Callable[[NodeInfo], float]) -> Column:
+        """What `compute` gives of each node: not negative, and of nothing but the node's own state. `key` names it."""
+        column = self._columns.get(key)
+        if column is None:
+            column = self._columns[key] = Column(compute, len(self._order))
+            if len(self._columns) > MAX_COLUMNS:
+                self._columns.popitem(last=False)
+        else:
+            self._columns.move_to_end(key)
+        return column
+
+    def window(self, start: int, count: int) -> Window:
+        """`count` nodes from number `start` on."""
+        return Window(self._order, start, count)
+
+    def owned_by_zone(self, owner: str) -> Mapping[str, int]:
+        """zone ("" for none) → how many pods of the controller with uid `owner` run there, where there are any."""
+        return self._owners.get(owner, {})
+
     def set_node(self, obj: ROObj) -> None:
         name = meta.name(obj)
         node = self._nodes.get(name)
         if node is None:
             node = self._nodes[name] = NodeInfo(name)
         if node.obj is None:
+            node.index = len(self._order)
             self._order.append(node)
+            for column in self._columns.values():
+                column.grow()
         else:
             self._count_node(node, -1)
+            self._changed(node)
         node.set(obj)
         self._count_node(node, 1)
 
@@ -172,11 +190,20 @@ class Cluster:
         node = self._nodes.get(name)
         if node is None or node.obj is None:
             return
-        self._order.remove(node)
         self._count_node(node, -1)
+        del self._order[node.index]
+        for later in self._order[node.index :]:
+            later.index -= 1
+        self._columns.clear()
         node.obj = None
+        node.index = -1
         if not node.pods:
             del self._nodes[name]
+
+    def _changed(self, node: NodeInfo) -> None:
+        if node.obj is not None:
+            for column in self._columns.values():
+                column.forget(node.index)
 
     def _count_node(self, node: NodeInfo, sign: int) -> None:
         self.tainted += sign * bool(node.taints)
@@ -186,22 +213,43 @@ class Cluster:
             self.zones[zone] = self.zones.get(zone, 0) + sign
             if not self.zones[zone]:
                 del self.zones[zone]
+        for owner, pods_here in node.owners.items():
+            self._count_owner(owner, zone, sign * pods_here)
+
+    def _count_owner(self, owner: str, zone: str, number: int) -> None:
+        zones = self._owners.setdefault(owner, {})
+        zones[zone] = zones.get(zone, 0) + number
+        if not zones[zone]:
+            del zones[zone]
+            if not zones:
+                del self._owners[owner]
 
     def set_pod(self, pod: PodInfo, node_name: str) -> None:
         """Count `pod` on a node, and on no other."""
+        known = self._nodes[node_name].pods.get(pod.uid) if self._where.get(pod.uid) == node_name else None
+        if known is not None and known.counts_as(pod):
+            self._nodes[node_name].pods[pod.uid] = pod
+            return
         self.remove_pod(pod.uid)
         node = self._nodes.get(node_name)
         if node is None:
             node = self._nodes[node_name] = NodeInfo(node_name)
         node.add(pod)
         self._where[pod.uid] = node_name
+        self._changed(node)
+        if pod.owner and node.obj is not None:
+            self._count_owner(pod.owner, node.zone, 1)
 
     def remove_pod(self, uid: str) -> None:
         name = self._where.pop(uid, None)
         if name is None:
             return
         node = self._nodes[name]
+        owner = node.pods[uid].owner
         node.remove(uid)
+        self._changed(node)
+        if owner and node.obj is not None:
+            self._count_owner(owner, node.zone, -1)
         if node.obj is None and not node.pods:
             del self._nodes[name]
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minik.sched.columns import Column
 from minik.sched.plugins import Check, Filter
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
-    wanted = [(resource, amount) for resource, amount in pod.requests.items() if amount > 0]
-    key = str(wanted)
+def _wanted(pod: PodInfo) -> Sequence[tuple[str, int]]:
+    return [(resource, amount) for resource, amount in pod.requests.items() if amount > 0]
 
-    def check(node: NodeInfo) -> str | None:
-        fits = node.fits
-        if key in fits:
-            return fits[key]
-        node.bound()
-        fits[key] = reason = _check(node, wanted)
-        return reason
 
-    return check
+def fits(pod: PodInfo, cluster: Cluster) -> Column:
+    """1.0 for each node with room for the pod, 0.0 for the others."""
+    wanted = _wanted(pod)
+    return cluster.column(f"fits/{wanted}", lambda node: float(_check(node, wanted) is None))
+
+
+def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
+    wanted, known = _wanted(pod), fits(pod, cluster)
+    return lambda node: None if known.of(node) else _check(node, wanted)
 
 
 def _check(node: NodeInfo, wanted: Sequence[tuple[str, int]]) -> str | None:
@@ -33,4 +34,4 @@ def _check(node: NodeInfo, wanted: Sequence[tuple[str, int]]) -> str | None:
     return None
 
 
-FILTER = Filter("NodeResourcesFit", prepare)
+FILTER = Filter("NodeResourcesFit", prepare, fits)

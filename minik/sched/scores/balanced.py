@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from minik.sched.plugins import Rate, Score
-from minik.sched.scores.least_allocated import asked, remembered
+from minik.sched.columns import Window
+from minik.sched.plugins import Rates, Score
+from minik.sched.scores.least_allocated import asked
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> Rate | None:
+def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:
     if not pod.requests:
         return None
-    wanted = asked(pod)
-    return lambda nodes: remembered(nodes, "balanced", wanted, _rate)
+    cpu, memory = asked(pod)
+    return nodes.take(cluster.column(f"balanced/{cpu}/{memory}", lambda node: _rate(node, cpu, memory)))
 
 
 def _rate(node: NodeInfo, cpu: int, memory: int) -> float:
@@ -23,4 +22,4 @@ def _rate(node: NodeInfo, cpu: int, memory: int) -> float:
     return 100 * (1 - abs(min(used_cpu, 1) - min(used_memory, 1)) / 2)
 
 
-SCORE = Score("NodeResourcesBalancedAllocation", 1, prepare)
+SCORE = Score("NodeResourcesBalancedAllocation", 1, rate)

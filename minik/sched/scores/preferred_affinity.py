@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from minik.api.core_v1 import node_selectors
-from minik.sched.plugins import Rate, Score
+from minik.sched.columns import Window
+from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> Rate | None:
+def rate(pod: PodInfo, _cluster: Cluster, nodes: Window) -> Rates | None:
     affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
     preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution")
     if not preferred:
         return None
     total = sum(term["weight"] for term in preferred) or 1
 
-    def rate(node: NodeInfo) -> float:
+    def rate_one(node: NodeInfo) -> float:
         got = sum(
             term["weight"]
             for term in preferred
@@ -24,7 +23,7 @@ def prepare(pod: PodInfo, _cluster: Cluster, _feasible: Sequence[NodeInfo]) -> R
         )
         return float(100 * got / total)
 
-    return lambda nodes: [rate(node) for node in nodes]
+    return [rate_one(node) for node in nodes]
 
 
-SCORE = Score("NodeAffinity", 2, prepare)
+SCORE = Score("NodeAffinity", 2, rate)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from minik.api.core_v1 import tolerations
-from minik.sched.plugins import Rate, Score
+from minik.sched.columns import Window
+from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def prepare(pod: PodInfo, cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rate | None:
+def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:
     if not cluster.tainted:
         return None
     tolerated = pod.spec.get("tolerations") or ()
@@ -21,10 +20,10 @@ def prepare(pod: PodInfo, cluster: Cluster, feasible: Sequence[NodeInfo]) -> Rat
             if taint.get("effect") == "PreferNoSchedule" and not tolerations.tolerates(tolerated, taint)
         )
 
-    most = max((disliked(node) for node in feasible if node.taints), default=0)
+    most = max((disliked(node) for node in nodes if node.taints), default=0)
     if not most:
         return None
-    return lambda nodes: [100 * (most - disliked(node)) / most for node in nodes]
+    return [100 * (most - disliked(node)) / most for node in nodes]
 
 
-SCORE = Score("TaintToleration", 3, prepare)
+SCORE = Score("TaintToleration", 3, rate)

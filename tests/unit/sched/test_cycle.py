@@ -10,6 +10,7 @@ import pytest
 
 from minik.sched.cycle import Decision, schedule, wanted_feasible
 from minik.sched.plugins import default_plugins
+from minik.sched.scores import least_allocated
 from minik.sched.snapshot import Cluster, PodInfo
 from tests.support.objects import node, pod
 
@@ -57,7 +58,9 @@ def test_the_number_of_pods_of_a_node_is_bounded() -> None:
 
 def test_tolerations_open_tainted_nodes() -> None:
     nodes = [node("t", taints=[{"key": "k", "value": "v", "effect": "NoExecute"}])]
-    tolerated = {"tolerations": [{"key": "k", "operator": "Equal", "value": "v", "effect": "NoExecute"}]}
+    tolerated: dict[str, Any] = {
+        "tolerations": [{"key": "k", "operator": "Equal", "value": "v", "effect": "NoExecute"}]
+    }
     assert decide(pod("a", **tolerated), nodes).node == "t"
     assert decide(pod("a", tolerations=[{"operator": "Exists"}]), nodes).node == "t"
     assert not decide(pod("a", tolerations=[{"key": "k", "value": "other"}]), nodes).node
@@ -138,6 +141,88 @@ def test_large_clusters_are_not_searched_to_the_end() -> None:
     assert (wanted_feasible(80), wanted_feasible(1000), wanted_feasible(5000)) == (80, 420, 500)
     nodes = [node(f"n{i}") for i in range(1000)]
     assert decide(pod("a"), nodes).considered == 420
+
+
+def test_a_pod_that_names_its_node_is_not_compared_with_all_others() -> None:
+    nodes = [node(f"n{i}") for i in range(300)]
+    fields = [{"key": "metadata.name", "operator": "In", "values": ["n250"]}]
+    affinity = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": fields}]}
+        }
+    }
+    decision = decide(pod("a", affinity=affinity), nodes)
+    assert (decision.node, decision.considered) == ("n250", 1)
+    nodes[250] = node("n250", cpu="1")
+    refused = decide(pod("a", cpu="2", affinity=affinity), nodes)
+    assert refused.summary() == (
+        "0/300 nodes are available: 1 Insufficient cpu, 299 node(s) didn't match Pod's node affinity/selector."
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_remembered_of_nodes_is_what_a_new_look_finds(seed: int) -> None:
+    """Any history of changes leads to the decisions of a cluster that was built from what is there now."""
+    rng = random.Random(seed)
+    cluster = Cluster()
+    placed: dict[str, tuple[PodInfo, str]] = {}
+    objects: dict[str, dict[str, Any]] = {}
+
+    def random_node(name: str) -> dict[str, Any]:
+        labels = {"topology.kubernetes.io/zone": rng.choice("abc")} if seed % 2 else {}
+        taints = [{"key": "k", "effect": rng.choice(["NoSchedule", "PreferNoSchedule"])}] if rng.random() < 0.1 else []
+        return node(name, cpu=rng.choice(["1", "2", "8"]), pods=rng.choice(["3", "110"]), labels=labels, taints=taints)
+
+    for step in range(400):
+        change = rng.random()
+        if change < 0.3 or not objects:
+            name = f"n{rng.randrange(140)}"
+            objects[name] = random_node(name)
+            cluster.set_node(objects[name])
+        elif change < 0.33:
+            name = rng.choice(list(objects))
+            cluster.remove_node(name)
+            del objects[name]
+        elif change < 0.4 and placed:
+            uid = rng.choice(list(placed))
+            cluster.remove_pod(uid)
+            del placed[uid]
+        else:
+            cpu = rng.choice(["100m", "500m", "900m"])
+            info = PodInfo(pod(f"p{step}", cpu=cpu, owner=rng.choice(["", "rs-1", "rs-2"])))
+            start = rng.randrange(1000)
+            fresh = Cluster()
+            for each in cluster.nodes:
+                fresh.set_node(objects[each.name])
+            for known, on in placed.values():
+                fresh.set_pod(known, on)
+            now, anew = [schedule(info, c, PLUGINS, random.Random(step), start=start) for c in (cluster, fresh)]
+            assert (now.node, now.considered, now.refusals) == (anew.node, anew.considered, anew.refusals)
+            assert now.rates == anew.rates
+            if now.node:
+                cluster.set_pod(info, now.node)
+                placed[info.uid] = info, now.node
+                cluster.set_pod(info, now.node)
+
+
+def test_a_decision_computes_anew_only_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = 0
+    compute = least_allocated._rate
+
+    def counted(*arguments: Any) -> float:
+        nonlocal computed
+        computed += 1
+        return compute(*arguments)
+
+    monkeypatch.setattr(least_allocated, "_rate", counted)
+    cluster = Cluster.of([node(f"n{i}") for i in range(1000)])
+    start = 0
+    for number in range(200):
+        info = PodInfo(pod(f"p{number}", owner="rs"))
+        decision = schedule(info, cluster, PLUGINS, random.Random(number), start=start)
+        cluster.set_pod(info, decision.node)
+        start += decision.considered
+    assert computed <= 1000 + 200
 
 
 def test_the_same_snapshot_and_seed_give_the_same_decision() -> None:
