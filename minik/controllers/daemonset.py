@@ -37,7 +37,8 @@ from minik.controllers.common.daemon_plan import (
     seconds_to_availability,
 )
 from minik.controllers.common.history import HASH, REVISIONS, forget, own_revisions, plan_forgetting, sync_history
-from minik.controllers.common.replicas import create_pod, delete_pod
+from minik.controllers.common.replicas import delete_pod
+from minik.controllers.common.settled_names import create_settled
 
 DAEMON_SETS = "daemonsets.apps"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 900.0
@@ -108,8 +109,9 @@ async def _apply(ctx: Context, state: Daemons, plan: DaemonPlan) -> None:
     daemon_set = state.daemon_set
     for type_, reason, message in plan.events:
         ctx.recorder.event(daemon_set, type_, reason, message)
-    new = [daemon_pod(daemon_set, node, state.hash) for node in plan.create]
-    _, failure = await in_batches([lambda pod=pod: create_pod(ctx, daemon_set, pod) for pod in new])  # type: ignore[misc]  # binds the pod
+    there = state.everywhere
+    new = [daemon_pod(daemon_set, node, state.hash, there=there.get(node, ())) for node in plan.create]
+    _, failure = await in_batches([lambda pod=pod: create_settled(ctx, daemon_set, pod) for pod in new])  # type: ignore[misc]  # binds the pod
     for pod in plan.delete:
         if pods.phase(pod) == "Failed":
             ctx.state.note(daemon_set, pods.node_name(pod), ctx.clock.monotonic())

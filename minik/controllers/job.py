@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from minik.api import meta
 from minik.api.batch_v1 import jobs
 from minik.api.core_v1 import pods
-from minik.api.errors import AlreadyExists, Conflict, NotFound, StatusError
+from minik.api.errors import Conflict, NotFound, StatusError
 from minik.api.meta import Key, Obj, ROObj
 from minik.api.selectors import Selector, from_label_selector
 from minik.client.controller import (
@@ -45,6 +45,7 @@ from minik.controllers.common.job_pods import is_failed, is_tracked
 from minik.controllers.common.job_record import plan_record, plan_settled, tracked_uids
 from minik.controllers.common.job_state import JobState, read_state
 from minik.controllers.common.replicas import create_pod, delete_pod
+from minik.controllers.common.settled_names import create_settled
 
 JOBS = "jobs.batch"
 TRACKED_BY = "tracked-by-job"
@@ -197,22 +198,9 @@ async def _create(
     async def create(index: int | None) -> None:
         replaces = state.last_failed.get(index) if index is not None else None
         pod = job_pod(job, index=index, owned=state.pods, replaces=replaces)
-        try:
-            await create_pod(ctx, job, pod)
-        except AlreadyExists:
-            if index is None or await _is_own(ctx, job, meta.name(pod)):
-                raise  # it is on its way into the cache
-            del pod["metadata"]["name"]  # somebody else's: any name will do
-            await create_pod(ctx, job, pod)
+        await (create_pod if index is None else create_settled)(ctx, job, pod)
 
     return await in_batches([lambda index=index: create(index) for index in indexes])  # type: ignore[misc]  # binds the index
-
-
-async def _is_own(ctx: Context, job: ROObj, name: str) -> bool:
-    try:
-        return meta.is_controlled_by(await ctx.client.get("pods", name, meta.namespace(job)), job)
-    except NotFound:
-        return True  # gone again: try anew
 
 
 async def _delete(ctx: Context, job: ROObj, doomed: Sequence[ROObj]) -> tuple[list[ROObj], StatusError | None]:

@@ -1,7 +1,7 @@
 """Pods that nobody else will clear away (kube-controller-manager's podgc, `pkg/controller/podgc`):
 
 * bound to a node that has been gone for 40 seconds: marked Failed and removed at once;
-* deleted before they were ever bound: removed at once, for no node will confirm it;
+* deleted before they were ever bound: marked Failed and removed at once, for no node will confirm it;
 * being deleted on a node that is marked out of service and not ready: the same;
 * finished ones beyond 12,500 in the cluster: the oldest first.
 
@@ -121,6 +121,12 @@ async def _clear(ctx: Context, pod: ROObj, *, orphaned: bool) -> None:
         condition = disruption("DeletionByPodGC", "PodGC: node no longer exists", now=ctx.clock.now())
         try:
             await mark(ctx, pod, condition, phase="Failed")
+        except NotFound:
+            return
+    elif not pods.is_finished(pod):  # something holds it: its Job, say, that waits for how it ends
+        patch = {"metadata": {"uid": meta.uid(pod)}, "status": {"phase": "Failed"}}
+        try:
+            await ctx.client.patch_status("pods", meta.name(pod), meta.namespace(pod), patch)
         except NotFound:
             return
     await delete(ctx, pod, grace_seconds=0)

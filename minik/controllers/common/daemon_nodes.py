@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minik.api import meta
 from minik.api.apps_v1.daemonset import template_generation
 from minik.api.core_v1 import node_selectors, pods
 from minik.api.core_v1.tolerations import tolerates
 from minik.api.meta import Obj, ROObj
 from minik.controllers.common.history import HASH
 from minik.controllers.common.replicas import pod_from_template
+from minik.controllers.common.settled_names import settled_suffix
 
 GENERATION = "pod-template-generation"
 _NODE = "node.kubernetes.io/"
@@ -69,9 +72,13 @@ def _node_affinity(spec: ROObj) -> dict[str, Any]:
     return (spec.get("affinity") or {}).get("nodeAffinity") or {}
 
 
-def daemon_pod(daemon_set: ROObj, node: str, revision_hash: str) -> Obj:
-    """A new pod that only that node can take; the scheduler binds it."""
+def daemon_pod(daemon_set: ROObj, node: str, revision_hash: str, *, there: Sequence[ROObj] = ()) -> Obj:
+    """A new pod that only that node can take; the scheduler binds it. `there`: the pods that the node has already; the name follows
+    from them (`settled_names.py`)."""
     pod = pod_from_template(daemon_set)
+    known = sorted(meta.uid(each) for each in there)
+    suffix = settled_suffix(meta.uid(daemon_set), node, revision_hash, *known)
+    pod["metadata"]["name"] = f"{meta.name(daemon_set)[:57]}-{suffix}"
     labels = {**(pod["metadata"].get("labels") or {}), HASH: revision_hash}
     pod["metadata"]["labels"] = labels | {GENERATION: str(template_generation(daemon_set))}
     spec = pod["spec"]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from minik.api import meta
+from minik.api.apps_v1.daemonset import template_generation
 from minik.api.core_v1 import pods
 from minik.api.meta import Obj, ROObj
-from minik.controllers.common.daemon_nodes import Fit, fit, target_node
+from minik.controllers.common.daemon_nodes import GENERATION, Fit, fit, target_node
 from minik.controllers.common.history import HASH
 from minik.controllers.common.replicas import seconds_until_available
 from minik.controllers.common.rollout_scale import resolve
@@ -44,8 +45,14 @@ class Daemons:
     """Node → its pods, oldest first, those bound before others; without those that are over and being deleted."""
     desired: int = 0
 
+    everywhere: Mapping[str, Sequence[ROObj]] = field(default_factory=dict)
+    """The same with every pod that is known."""
+
     def is_new(self, pod: ROObj) -> bool:
-        return meta.labels(pod).get(HASH) == self.hash
+        """Whether it is of the present template (IsPodUpdated): by the revision's hash, or by the number of the template, which still
+        holds when somebody replaced the revision by another of the same data."""
+        labels = meta.labels(pod)
+        return labels.get(HASH) == self.hash or labels.get(GENERATION) == str(template_generation(self.daemon_set))
 
     def is_available(self, pod: ROObj) -> bool:
         seconds = self.daemon_set["spec"].get("minReadySeconds") or 0
@@ -70,12 +77,17 @@ def read_daemons(
 ) -> Daemons:
     fits = {meta.name(node): fit(daemon_set, node) for node in nodes}
     by_node: dict[str, list[ROObj]] = {}
+    everywhere: dict[str, list[ROObj]] = {}
     for pod in sorted(owned, key=_age):
         node = target_node(pod)
-        if node and not (pods.is_finished(pod) and meta.is_deleting(pod)):
-            by_node.setdefault(node, []).append(pod)
-    desired = sum(each.runs for each in fits.values())
-    return Daemons(daemon_set=daemon_set, hash=revision_hash, now=now, fits=fits, by_node=by_node, desired=desired)
+        if node:
+            everywhere.setdefault(node, []).append(pod)
+            if not (pods.is_finished(pod) and meta.is_deleting(pod)):
+                by_node.setdefault(node, []).append(pod)
+    return Daemons(
+        daemon_set=daemon_set, hash=revision_hash, now=now, fits=fits, by_node=by_node, everywhere=everywhere,
+        desired=sum(each.runs for each in fits.values()),
+    )  # fmt: skip
 
 
 def _age(pod: ROObj) -> tuple[object, ...]:

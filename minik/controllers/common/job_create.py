@@ -7,7 +7,6 @@ and the second one is refused. (kube-controller-manager takes random names, and 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from minik.api.batch_v1 import jobs
 from minik.api.meta import Obj, ROObj
 from minik.controllers.common.job_pods import failures_of_index, ignored_failures_of_index, index_of, judge_failure
 from minik.controllers.common.replicas import pod_from_template
+from minik.controllers.common.settled_names import settled_suffix
 
 ENV = "JOB_COMPLETION_INDEX"
-_PREFIX_LIMIT, _SUFFIX = 58, 5
-_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_PREFIX_LIMIT = 58
 
 
 def job_pod(job: ROObj, *, index: int | None, owned: Sequence[ROObj], replaces: ROObj | None) -> Obj:
@@ -47,13 +46,7 @@ def _prefix(name: str, index: int) -> str:
 
 def _suffix(job: ROObj, index: int, owned: Sequence[ROObj]) -> str:
     known = sorted(meta.uid(pod) for pod in owned if index_of(pod) == index)
-    digest = hashlib.blake2b("/".join((meta.uid(job), str(index), *known)).encode(), digest_size=8).digest()
-    number = int.from_bytes(digest, "big")
-    text = ""
-    for _ in range(_SUFFIX):
-        number, rest = divmod(number, len(_ALPHABET))
-        text += _ALPHABET[rest]
-    return text
+    return settled_suffix(meta.uid(job), str(index), *known)
 
 
 def _failure_counts(job: ROObj, replaces: ROObj | None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from minik.client.controller import DONE, Context, Controller, Key, Result
 from minik.controllers import daemonset, garbagecollector
 from minik.controllers.common.daemon_nodes import fit, target_node
 from tests.support.cluster import ControlPlane, control_plane, named
+from tests.support.dying import Dying, run_until_death
 from tests.support.kubelet import Exit, Kubelet, Outcome, Run
 
 pytestmark = pytest.mark.looptime
@@ -93,6 +95,18 @@ async def test_one_pod_on_each_node_and_a_new_one_for_each_that_goes() -> None:
         before = (await _set(c))["metadata"]["resourceVersion"]
         await c.settle(3600)
         assert (await _set(c))["metadata"]["resourceVersion"] == before
+
+
+async def test_a_released_pod_keeps_its_name_and_is_replaced() -> None:
+    async with control_plane(daemonset.CONTROLLER, Nodes().controller) as c:
+        await _nodes(c, "a")
+        await c.create(DAEMON_SETS, a_set())
+        await c.settle()
+        (name,) = await c.names("pods", "default")
+        await c.client.patch("pods", name, "default", {"metadata": {"labels": {"app": "under-inspection"}}})
+        await c.settle(5)
+        found = {meta.name(pod): pod for pod in (await c.client.list("pods", "default")).items}
+        assert len(found) == 2 and not meta.owners(found[name]) and (await _set(c))["status"]["numberReady"] == 1
 
 
 async def test_it_follows_labels_of_nodes() -> None:
@@ -252,3 +266,48 @@ def test_what_fits_a_node() -> None:
     network = {"key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule"}
     tainted = {**node, "spec": {"taints": [network]}}
     assert not fit(a_set(), tainted).runs and fit(a_set(pod={"hostNetwork": True}), tainted).runs
+
+
+async def test_a_second_revision_of_the_same_data_restarts_nothing() -> None:
+    """The life of a ControllerRevision as Kubernetes' conformance test has it."""
+    async with control_plane(daemonset.CONTROLLER, Nodes().controller) as c:
+        await _nodes(c, "a", "b")
+        await c.create(DAEMON_SETS, a_set())
+        await c.settle()
+        first = (await c.client.list(REVISIONS, "default")).items[0]
+        before = {meta.uid(p) for p in (await c.client.list("pods", "default")).items}
+        labels = {**meta.labels(first), "controller-revision-hash": "another"}
+        second = named("d-another", "default", labels=labels, ownerReferences=list(meta.owners(first)),
+                       data=first["data"], revision=first["revision"] + 1)  # fmt: skip
+        await c.create(REVISIONS, second)
+        await c.settle(5)
+        assert len(await c.names(REVISIONS, "default")) == 2
+        await c.client.delete(REVISIONS, meta.name(first), "default")
+        await c.settle(5)
+        assert await c.names(REVISIONS, "default") == ["d-another"]
+        assert {meta.uid(p) for p in (await c.client.list("pods", "default")).items} == before
+        await c.client.patch(
+            DAEMON_SETS, "d", "default", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}
+        )
+        await c.settle(10)
+        assert sorted(r["revision"] for r in (await c.client.list(REVISIONS, "default")).items) == [2, 3]
+
+
+@pytest.mark.parametrize(("before", "late"), [(True, 0.0), (False, 0.0), (False, 0.5)])
+async def test_no_node_gets_two_pods_wherever_the_controller_dies(before: bool, late: float) -> None:
+    fatal, died = 1, True
+    while died:
+        nodes = Nodes(lambda _pod: Run(ready_after=1))
+        async with control_plane(nodes.controller) as c:
+            await _nodes(c, "a", "b")
+            await c.create(DAEMON_SETS, a_set())
+            dying = Dying(c.server.local(), fatal, before=before, late=late)
+            died = await run_until_death(c, daemonset.CONTROLLER, dying, seconds=20)
+            await _new_image(c, "a:2")
+            died = died or await run_until_death(c, daemonset.CONTROLLER, dying, seconds=20)
+            await run_until_death(c, daemonset.CONTROLLER, Dying(c.server.local(), 0, before=True), seconds=60)
+            assert await _where(c) == ["a", "b"] and await _images(c) == ["a:2", "a:2"]
+            made = Counter((target_node(p), p["spec"]["containers"][0]["image"]) for p in nodes.created.values())
+            assert set(made.values()) == {1} and len(await c.names(REVISIONS, "default")) <= 2
+        fatal += 1
+    assert fatal > 8

@@ -12,7 +12,7 @@ import pytest
 from minik.api import meta, times
 from minik.api.batch_v1 import jobs
 from minik.api.meta import Obj, ROObj
-from minik.controllers import garbagecollector, job, ttlafterfinished
+from minik.controllers import garbagecollector, job, podgc, ttlafterfinished
 from minik.controllers.common.job_pods import index_of
 from tests.support.cluster import ControlPlane, control_plane, named
 from tests.support.kubelet import Exit, Hang, Kubelet, Outcome, Run, set_phase
@@ -185,9 +185,10 @@ async def test_suspend_takes_pods_away_uncounted_and_resume_starts_the_clock_ane
         assert events["Suspended"] and events["Resumed"]
 
 
-async def test_pods_are_adopted_and_released() -> None:
+@pytest.mark.parametrize("mode", ["NonIndexed", "Indexed"])
+async def test_pods_are_adopted_and_released(mode: str) -> None:
     async with control_plane(job.CONTROLLER, Kubelet().controller) as c:
-        await c.create("jobs.batch", a_job(parallelism=2, completions=2))
+        await c.create("jobs.batch", a_job(parallelism=2, completions=2, completionMode=mode))
         await c.settle()
         one, other = await _pods(c)
         await c.client.patch("pods", meta.name(one), "default", {"metadata": {"ownerReferences": None}})
@@ -303,6 +304,18 @@ async def test_when_a_pod_that_is_deleted_is_replaced(policy: str, at_once: int)
         assert (await _job(c))["status"]["terminating"] == 1
         await c.settle(60)
         assert _counts(await _job(c)) == (1, 0, 1) and len(kubelet.created) == 2
+
+
+async def test_a_pod_that_never_had_a_node_and_is_deleted_is_replaced_too() -> None:
+    kubelet = Kubelet(lambda _pod: Hang())
+    async with control_plane(job.CONTROLLER, podgc.CONTROLLER, kubelet.controller) as c:
+        await c.create("jobs.batch", a_job(podReplacementPolicy="Failed"))
+        await c.settle(2)
+        (first,) = await _pods(c)
+        await c.client.delete("pods", meta.name(first), "default")
+        await c.settle(20)
+        (second,) = await _pods(c)
+        assert meta.uid(second) != meta.uid(first) and _counts(await _job(c)) == (1, 0, 1)
 
 
 async def test_a_job_of_another_controller_is_left_alone() -> None:
