@@ -69,18 +69,21 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[Change]:
             yield from _step(_member(path, key), old, new, key)
         return
     if isinstance(old, list) and isinstance(new, list) and (named := _by_name(old, new)):
-        _, before, after = named
+        told, before, after = named
         for key in [*after, *(k for k in before if k not in after)]:
-            yield from _step(f"{path}[{key}]", before, after, key)
+            yield from _step(f"{path}[{key}]", before, after, key, told)
+        left, come = [k for k in before if k in after], [k for k in after if k in before]
+        if left != come:
+            yield Change("~", f"{path} (order)", left, come)
         return
     yield Change("~", path, old, new)
 
 
-def _step(path: str, old: Mapping[Any, Any], new: Mapping[Any, Any], key: Any) -> Iterator[Change]:
+def _step(path: str, old: Mapping[Any, Any], new: Mapping[Any, Any], key: Any, told: str = "") -> Iterator[Change]:
     if key not in old:
-        yield from (Change("+", where, new=value) for where, value in _leaves(path, new[key]))
+        yield from (Change("+", where, new=value) for where, value in _leaves(path, _rest(new[key], told)))
     elif key not in new:
-        yield from (Change("-", where, old=value) for where, value in _leaves(path, old[key]))
+        yield from (Change("-", where, old=value) for where, value in _leaves(path, _rest(old[key], told)))
     else:
         yield from _compare(path, old[key], new[key])
 
@@ -95,10 +98,14 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         told = named[0] if named else ""
         for number, member in enumerate(value):
             where = f"{path}[{member[told] if told else number}]"
-            rest = {k: v for k, v in member.items() if k != told}
-            yield from _leaves(where, rest or member)
+            yield from _leaves(where, _rest(member, told))
     else:
         yield path, value
+
+
+def _rest(item: Any, told: str) -> Any:
+    """A list's item without the field that tells it apart, which stands in its path; unless that is all it has."""
+    return ({k: v for k, v in item.items() if k != told} or item) if told else item
 
 
 def _by_name(old: Sequence[Any], new: Sequence[Any]) -> tuple[str, dict[str, Any], dict[str, Any]] | None:

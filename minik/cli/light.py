@@ -246,6 +246,6 @@ def parse_target(words: Sequence[str]) -> tuple[str, str]:
     kind, slash, name = words[0].partition("/")
     if slash and len(words) == 1 and kind and name and "/" not in name:
         return kind, name
-    if not slash and len(words) == 2 and kind and words[1]:
+    if not slash and len(words) == 2 and kind and words[1] and "/" not in words[1]:
         return kind, words[1]
     raise click.UsageError(f"one object is meant, as KIND/NAME: {' '.join(words)} is not one")
