@@ -42,6 +42,7 @@ def test_items_of_lists_are_told_apart_by_their_names_whatever_their_order() -> 
     assert changes(old, new) == [
         Change("~", "spec.containers[a].image", "i:1", "i:2"),
         Change("+", "spec.containers[c].tty", new=True),
+        Change("~", "spec.containers (order)", ["a", "b"], ["b", "a"]),
     ]
 
 
