@@ -1,4 +1,4 @@
-"""The budget table: what must hold. The design's own, in one place."""
+"""The budget table: what must hold. The design's own, in one place; and which way a unit is better."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Budget:
 
 
 BUDGETS = {
+    "minik --help": Budget("ms", at_most=150),
+    "minik get": Budget("ms", at_most=150),
     "cold start to /readyz": Budget("s", at_most=1.0),
     "cold start to node Ready": Budget("s", at_most=2.0),
     "idle memory, server with controllers": Budget("MB", at_most=100),
@@ -41,4 +43,13 @@ BUDGETS = {
     "1,000 watchers, p99": Budget("ms", at_most=250),
     "1,000 watchers, events lost": Budget("", at_most=0),
     "pod start against the Docker API": Budget("×", at_most=1.3),
+    "memory of the pods that are stored, listed, watched": Budget("MB", at_most=500),
 }
+
+
+def is_more_better(name: str, unit: str) -> bool:
+    """Whether a greater figure is the better one: its budget says so, or it counts things done in a time."""
+    budget = BUDGETS.get(name)
+    if budget is not None:
+        return budget.at_least is not None
+    return unit.endswith("/s")

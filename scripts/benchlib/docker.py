@@ -7,7 +7,6 @@ make of a sandbox and a container with the pod's image, command and limits; it p
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -23,13 +22,16 @@ from minik.agent.containers.docker_client import Engine, EngineError
 from minik.agent.network.netns import enter
 from minik.api.errors import StatusError
 from minik.client.client import Client
+from scripts.benchlib.objects import client_of, count_ready
 from scripts.benchlib.process import Server, server
-from scripts.benchlib.report import Report
-from scripts.benchlib.sections import Skip, client_of, until
+from scripts.benchlib.run import Run
+from scripts.benchlib.waiting import Skip, until
 from tests.support import docker as support
 from tests.support.images import BUSYBOX, busybox_archive, busybox_missing
 
 ROUNDS = 12
+PATIENCE = 30.0
+"""Seconds that one pod may take."""
 COMMAND = ("sleep", "1000")
 
 
@@ -76,19 +78,31 @@ def pod(name: str) -> dict[str, Any]:
 
 
 async def by_minik(client: Client, name: str) -> float:
-    """Seconds from the create until a watch shows the pod Running with its container started; the pod is gone afterwards."""
+    """Seconds from the create until a watch shows the pod Running with its container started; the pod is gone afterwards.
+
+    Raises TimeoutError with the last that was seen of it.
+    """
     watcher = client.watch("pods", "default", field_selector=f"metadata.name={name}")
     first = asyncio.ensure_future(anext(watcher))
-    await asyncio.sleep(0.1)  # the watch is open before the clock starts
-    begin = time.monotonic()
-    await client.create("pods", pod(name))
-    event = await first
-    while not _runs(event.object):
-        event = await anext(watcher)
-    elapsed = time.monotonic() - begin
-    await client.delete("pods", name, "default", grace_seconds=0)
-    while event.type != "DELETED":
-        event = await anext(watcher)
+    seen: list[Any] = []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.sleep(0.1)  # the watch is open before the clock starts
+            begin = time.monotonic()
+            await client.create("pods", pod(name))
+            event = await first
+            while not _runs(event.object):
+                seen.append(event)
+                event = await anext(watcher)
+            elapsed = time.monotonic() - begin
+            await client.delete("pods", name, "default", grace_seconds=0)
+            while event.type != "DELETED":
+                seen.append(event)
+                event = await anext(watcher)
+    except TimeoutError:
+        raise TimeoutError(f"{name} does not run or does not go: {seen[-1:]}") from None
+    finally:
+        first.cancel()
     await watcher.aclose()  # type: ignore[attr-defined]  # watches are asynchronous generators
     return elapsed
 
@@ -132,9 +146,9 @@ async def load(docker: Engine, archive: bytes) -> None:
         pass
 
 
-async def measure(report: Report, options: argparse.Namespace) -> None:
+async def pods(run: Run) -> None:
     """Raises Skip where there is no engine, or no node on it."""
-    with engine(options.docker) as host:
+    with engine(run.options.docker) as host:
         docker = Engine(host.url)
         try:
             await load(docker, busybox_archive())
@@ -143,20 +157,25 @@ async def measure(report: Report, options: argparse.Namespace) -> None:
             await load(docker, archive)
             with moved(host.netns):
                 async with server("--docker", host.url, "--node-name", "bench") as running:
-                    await _compare(report, running, docker, pause)
+                    await _compare(run, running, docker, pause)
         except (RuntimeFailure, EngineError, LookupError) as error:
             raise Skip(f"the Docker engine cannot be used: {error}") from error
         finally:
             await docker.close()
 
 
-async def _compare(report: Report, running: Server, docker: Engine, pause: str) -> None:
+async def _compare(run: Run, running: Server, docker: Engine, pause: str) -> None:
     await running.ready()
-    client = client_of(running)
-    try:
+    async with client_of(running) as client:
+
+        async def is_ready() -> bool:
+            with contextlib.suppress(StatusError):
+                return await count_ready(client) > 0
+            return False
+
         try:
-            await until(lambda: _node_ready(client), timeout=30)
-        except RuntimeError:
+            await until(is_ready, "the node is Ready", timeout=30)
+        except TimeoutError:
             raise Skip(f"the node does not become Ready: {running.log.read_text()[-500:]}") from None
         await by_minik(client, "warm-up")
         await by_docker(docker, "warm-up", pause)
@@ -164,16 +183,6 @@ async def _compare(report: Report, running: Server, docker: Engine, pause: str) 
         for number in range(ROUNDS):
             ours.append(await by_minik(client, f"pod-{number}"))
             bare.append(await by_docker(docker, f"bare-{number}", pause))
-    finally:
-        await client.transport.close()
     pod_seconds, bare_seconds = statistics.median(ours), statistics.median(bare)
     note = f"medians of {ROUNDS} in turns: {1000 * pod_seconds:.0f} ms and {1000 * bare_seconds:.0f} ms"
-    report.add("pod start against the Docker API", pod_seconds / bare_seconds, note)
-
-
-async def _node_ready(client: Client) -> bool:
-    with contextlib.suppress(StatusError):
-        found = await client.list("nodes")
-        conditions = [c for node in found.items for c in (node.get("status") or {}).get("conditions") or ()]
-        return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return False
+    run.add("pod start against the Docker API", pod_seconds / bare_seconds, note)

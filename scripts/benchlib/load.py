@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class Connection:
@@ -61,3 +61,20 @@ async def rate(
     for connection in connections:
         connection.close()
     return sum(done) / elapsed
+
+
+async def send(port: int, tls: ssl.SSLContext, messages: Iterable[bytes], *, clients: int, expect: int) -> None:
+    """Send each message once, over `clients` connections. Raises RuntimeError for an answer with another status."""
+    rest = iter(messages)
+
+    async def work() -> None:
+        connection = await Connection.open(port, tls)
+        for each in rest:
+            status, body = await connection.request(each)
+            if status != expect:
+                raise RuntimeError(f"status {status}: {body[:500]!r}")
+        connection.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(work())

@@ -1,0 +1,98 @@
+"""The objects that the sections send, and a client of a running server to send them with."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from minik.api.builtin import builtin_registry
+from minik.client.client import Client
+from minik.client.transport_http import HttpTransport
+from scripts.benchlib.process import Server
+
+PODS = "/api/v1/namespaces/default/pods"
+CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@contextlib.asynccontextmanager
+async def client_of(running: Server) -> AsyncIterator[Client]:
+    """The administrator's client."""
+    transport = HttpTransport(running.url, ssl_context=running.tls())
+    try:
+        yield Client(transport, builtin_registry())
+    finally:
+        await transport.close()
+
+
+def pod(name: str) -> dict[str, Any]:
+    """A pod of ordinary size, about 1.5 KB when stored; it names a node nobody has, so that nothing acts on it."""
+    labels = {f"label-{n}.example.com/key": f"value-{n}" for n in range(5)}
+    env = [{"name": f"VARIABLE_{n}", "value": f"some value number {n}"} for n in range(8)]
+    container = {
+        "name": "main",
+        "image": "registry.example.com/app:1.2.3",
+        "env": env,
+        "ports": [{"containerPort": 8080}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {"nodeName": "nobody", "containers": [container]},
+    }
+
+
+def small_pod(name: str, node: str = "nobody") -> dict[str, Any]:
+    """What most pods of a big cluster look like to their author: a label, an image, requests. `node` "": the scheduler's work."""
+    container = {"name": "main", "image": "app:1", "resources": {"requests": {"cpu": "10m"}}}
+    spec = {"containers": [container], **({"nodeName": node} if node else {})}
+    metadata = {"name": name, "namespace": "default", "labels": {"app": "web"}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def config_map(name: str, size: int) -> dict[str, Any]:
+    """A ConfigMap that takes about `size` bytes where it is stored."""
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "x" * max(1, size - 330)}}
+
+
+def deployment(name: str, replicas: int) -> dict[str, Any]:
+    template = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": "app:1", "resources": {"requests": {"cpu": "10m"}}}]},
+    }
+    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+
+
+async def make_node(client: Client, name: str, *, pods: int = 110) -> None:
+    """A Node that stays Ready for as long as a section lasts."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
+    }
+    size = {"cpu": "128", "memory": "1Ti", "pods": str(pods)}
+    node = await client.create("nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    status: Mapping[str, Any] = {"conditions": [ready], "capacity": size, "allocatable": size}
+    await client.patch("nodes", node["metadata"]["name"], "", {"status": dict(status)}, subresource="status")
+
+
+async def count_ready(client: Client) -> int:
+    """How many nodes are Ready."""
+    found = await client.list("nodes")
+    return sum(any(_is_ready(c) for c in (node.get("status") or {}).get("conditions") or ()) for node in found.items)
+
+
+def _is_ready(condition: Mapping[str, Any]) -> bool:
+    return bool(condition["type"] == "Ready" and condition["status"] == "True")
