@@ -198,7 +198,7 @@ def align(line: Sequence[str], to: Sequence[int]) -> str:
 def format_value(value: Any, output: str) -> str:
     """As kubectl prints JSON and YAML."""
     if output == "json":
-        return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+        return json.dumps(value, indent=4, ensure_ascii=False, sort_keys=True) + "\n"
     import yaml  # 20 ms: only for who wants it
 
     text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, allow_unicode=True, default_flow_style=False)
