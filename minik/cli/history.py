@@ -83,11 +83,12 @@ def command(
 
 
 def read_history(
-    door: Door, kind: Resource, namespace: str, name: str, *, limit: int = 0
+    door: Door, kind: Resource, namespace: str, name: str, *, limit: int = 0, at: int | None = None
 ) -> tuple[dict[str, Any], str]:
-    """The server's History of an object (see `server/storeapi.py`), and the server's time as an HTTP date."""
+    """The server's History of an object (see `server/storeapi.py`), and the server's time as an HTTP date. `limit` 0: all of it; `at`: only
+    the version at that revision and the last one."""
     where = namespace if kind.namespaced else "-"
-    query = {"limit": str(limit)} if limit else None
+    query = {"limit": str(limit)} if limit else {} if at is None else {"at": str(at)}
     return door.ask_dated("GET", f"/minik/v1/history/{kind.name}/{where}/{name}", query=query)
 
 

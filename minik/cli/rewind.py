@@ -84,7 +84,7 @@ class _Rewind:
 
     def plan(self) -> tuple[Obj | None, Plan]:
         """(the object as it is, what is to be done). Raises click.ClickException."""
-        history, _ = read_history(self._door, self._kind, self._namespace, self._name)
+        history, _ = read_history(self._door, self._kind, self._namespace, self._name, at=self._revision)
         if not history["versions"]:
             raise click.ClickException(f"{self._title}: there is no such object, and none is remembered")
         current = current_state(history)

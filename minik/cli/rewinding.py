@@ -33,7 +33,7 @@ class Plan:
 
 
 def state_at(history: Mapping[str, Any], revision: int) -> Obj | None:
-    """The object as it was at `revision`, None if it was not there then. `history` as the server tells it, whole.
+    """The object as it was at `revision`, None if it was not there then. `history` as the server tells it, whole or `at` the revision.
 
     Raises CannotRewind if that is not known.
     """

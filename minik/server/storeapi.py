@@ -1,8 +1,9 @@
 """minik's own endpoints for administrators: looking back at what the store keeps, and copying and checking it while it is in use.
 
-    GET /minik/v1/history/{resource}/{namespace or -}/{name}[?limit=N]     the retained versions of an object, also of a deleted one
-    GET /minik/v1/backup                                                   a consistent copy of the state, as a state file
-    GET /minik/v1/check                                                    whether the store is sound
+    GET /minik/v1/history/{resource}/{namespace or -}/{name}     the retained versions of an object, also of a deleted one:
+                                                                 all, the newest (?limit=N), or the one at a revision and the last (?at=N)
+    GET /minik/v1/backup                                         a consistent copy of the state, as a state file
+    GET /minik/v1/check                                          whether the store is sound
 
 Called by `app.py`; the commands are `minik history`, `rewind`, `backup` and `check`. Who may is decided in `authz/rules.py`. Rewinding
 needs no endpoint: it is an ordinary write of an old state.
@@ -98,11 +99,11 @@ async def _history(store: Store, registry: Registry, request: Request) -> Respon
         raise NotFound(f'the server has no resource "{resource}"', details={})
     if kind.namespaced == (namespace == NO_NAMESPACE):
         raise BadRequest(f"{resource} are {'' if kind.namespaced else 'not '}namespaced")
-    limit = whole_number(request, "limit") or 0
-    if limit < 0:
-        raise BadRequest(f"limit: {limit} is less than nothing")
+    limit, at = whole_number(request, "limit") or 0, whole_number(request, "at")
+    if limit < 0 or (at is not None and at < 0):
+        raise BadRequest("limit and at are numbers from 0 on")
     versions = await store.history(kind.key("" if namespace == NO_NAMESPACE else namespace, name))
-    shown = versions[-limit:] if limit else versions
+    shown = versions[-limit:] if limit else versions if at is None else versions_at(versions, at)
     body = {
         "kind": "History",
         "resource": resource,
@@ -112,6 +113,12 @@ async def _history(store: Store, registry: Registry, request: Request) -> Respon
         "versions": [_version(version) for version in shown],
     }
     return Response(raw=orjson.dumps(body))
+
+
+def versions_at(versions: Sequence[Version], at: int) -> Sequence[Version]:
+    """The version that was there at a revision, if one was, and the last one; oldest first, each once."""
+    then = [version for version in versions if version.revision <= at]
+    return [*then[-1:], *versions[max(len(then), len(versions) - 1) :]]
 
 
 def _version(version: Version) -> dict[str, Any]:

@@ -34,24 +34,26 @@ async def stored(tmp_path: Path) -> AsyncIterator[Running]:
         yield run
 
 
-async def ask(run: Running, path: str, user: User = ADMIN, *, limit: str = "") -> Response:
+async def ask(run: Running, path: str, user: User = ADMIN, *, limit: str = "", at: str = "") -> Response:
     """Raises StatusError."""
-    request = Request("GET", path, {"limit": [limit]} if limit else {}, {}, None, True, "", user)
+    request = Request(
+        "GET", path, {k: [v] for k, v in {"limit": limit, "at": at}.items() if v}, {}, None, True, "", user
+    )
     response = await run.server.handler(request)
     if response.status >= 400:
         raise from_status(response.obj or {}, code=response.status)
     return response
 
 
-async def history(run: Running, path: str, *, limit: str = "") -> Any:
-    response = await ask(run, f"/minik/v1/history/{path}", limit=limit)
+async def history(run: Running, path: str, *, limit: str = "", at: str = "") -> Any:
+    response = await ask(run, f"/minik/v1/history/{path}", limit=limit, at=at)
     assert response.raw is not None
     return orjson.loads(response.raw)
 
 
-async def refusal(run: Running, path: str, user: User = ADMIN, *, limit: str = "") -> StatusError:
+async def refusal(run: Running, path: str, user: User = ADMIN, *, limit: str = "", at: str = "") -> StatusError:
     with pytest.raises(StatusError) as caught:
-        await ask(run, path, user, limit=limit)
+        await ask(run, path, user, limit=limit, at=at)
     return caught.value
 
 
@@ -87,6 +89,20 @@ async def test_history_can_be_cut_to_the_newest(run: Running) -> None:
     assert found["omitted"] == 2
 
 
+@pytest.mark.parametrize(
+    ("at", "values"), [(0, ["4"]), (1, ["1", "4"]), (2, ["2", "4"]), (3, [None, "4"]), (4, ["4"]), (99, ["4"])]
+)
+async def test_history_can_be_that_at_a_revision_and_the_last(run: Running, at: int, values: list[str | None]) -> None:
+    client = Client(run.local(), run.server.registry)
+    before = run.cache.revision
+    await client.create("configmaps", config(a="1"))
+    await client.patch("configmaps", "c", "default", {"data": {"a": "2"}})
+    await client.delete("configmaps", "c", "default")
+    await client.create("configmaps", config(a="4"))
+    found = await history(run, "configmaps/default/c", at=str(before + at))
+    assert [v["object"] and v["object"]["data"]["a"] for v in found["versions"]] == values
+
+
 async def test_what_never_was_has_no_history(run: Running) -> None:
     assert (await history(run, "configmaps/default/none"))["versions"] == []
 
@@ -115,7 +131,9 @@ async def test_bad_paths_are_refused_with_a_reason(run: Running, path: str, code
 
 @pytest.mark.parametrize("limit", ["-1", "x"])
 async def test_bad_limits_are_refused(run: Running, limit: str) -> None:
-    assert (await refusal(run, "/minik/v1/history/configmaps/default/c", limit=limit)).status_code == 400
+    path = "/minik/v1/history/configmaps/default/c"
+    assert (await refusal(run, path, limit=limit)).status_code == 400
+    assert (await refusal(run, path, at=limit)).status_code == 400
 
 
 @pytest.mark.parametrize("user", [KUBE_SYSTEM, NODE, SOMEBODY])
