@@ -6,14 +6,16 @@ node. `close` goes the other way round; what was acknowledged is on disk at ever
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from minik import pki
 from minik.aio import Tasks
 from minik.api.builtin import builtin_registry
 from minik.api.registry import Registry
 from minik.cli.address import primary_address
-from minik.cli.compose_node import Node, build_node
 from minik.cli.controlplane import MASTERS, NODES, ControlPlane
 from minik.cli.files import ServerFiles, server_names
 from minik.clock import Clock, Entropy
@@ -29,6 +31,9 @@ from minik.storage.base import Store
 from minik.storage.compactor import Retention
 from minik.storage.open import open_store
 from minik.storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from minik.cli.compose_node import Node
 
 log = logging.getLogger("minik")
 
@@ -87,8 +92,10 @@ class Server:
         self.files.write_kubeconfig(self.url)
         address = host if host not in ("0.0.0.0", "::") else primary_address() or "127.0.0.1"
         await plane.start(address=address, port=self._http.port)
-        for agent in self.config.agents:
-            await self._start_node(agent)
+        if self.config.agents:
+            build_node = await asyncio.to_thread(_import_node)  # requests are answered meanwhile
+            for agent in self.config.agents:
+                await self._start_node(agent, build_node)
 
     def _settings(self, store: SqliteStore) -> ServerSettings:
         ca = self.files.pair("ca")
@@ -100,7 +107,7 @@ class Server:
             sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),
         )
 
-    async def _start_node(self, config: AgentConfig) -> None:
+    async def _start_node(self, config: AgentConfig, build_node: Callable[..., Node]) -> None:
         """A node of this process: the same agent as on any host, over a transport and a link within the process."""
         transport = self.transport(f"system:node:{config.name}", NODES)
         node = build_node(
@@ -132,3 +139,10 @@ class Server:
             await self._plane.close()
         if self._store is not None:
             await self._store.close()
+
+
+def _import_node() -> Callable[..., Node]:
+    """What a node needs is imported when the control plane is ready."""
+    from minik.cli.compose_node import build_node
+
+    return build_node
