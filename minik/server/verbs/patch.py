@@ -27,6 +27,7 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 _TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC)
+_ALWAYS = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 async def patch(core: Core, request: Request) -> Response:
@@ -35,13 +36,24 @@ async def patch(core: Core, request: Request) -> Response:
     change = parse_patch(request, kind, strict=validation == "Strict", warn=validation == "Warn")
 
     def changed(old: ROObj) -> Obj:
-        draft = patched_object(request, change(old), kind, validation)
+        value = change(old)
+        if request.info.subresource == "status":
+            value = _touched(value, old)
+        draft = patched_object(request, value, kind, validation)
         check_name(draft, request)
         _keep_identity(draft, old)
         return draft
 
     dry_run = is_dry_run(request, options="PatchOptions")
     return answer(await resources.update(core, attributes(request, dry_run=dry_run), changed))
+
+
+def _touched(value: Any, old: ROObj) -> Any:
+    """What may count of a patched status: not the parts that the patch left as they are, which were checked when they were stored
+    (an update of a status takes them from the stored object anyway)."""
+    if not isinstance(value, dict):
+        return value
+    return {k: v for k, v in value.items() if k in _ALWAYS or v is not old.get(k)}
 
 
 def _keep_identity(draft: Obj, old: ROObj) -> None:
