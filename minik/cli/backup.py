@@ -68,7 +68,7 @@ def command(file: Path, force: bool, data_dir: Path | None) -> None:
             partial.with_name(partial.name + suffix).unlink(missing_ok=True)
     seconds = clock.monotonic() - start
     click.echo(
-        f"{file}: revision {summary.revision}, {sum(summary.objects.values())} objects, {size_text(summary.size)}, {seconds:.1f} s"
+        f"{file}: revision {summary.revision}, {count_text(summary)}, {size_text(summary.size)}, {seconds:.1f} s"
     )
 
 
@@ -134,6 +134,12 @@ def _finish(partial: Path, root: Path) -> Summary:
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     return describe(partial)
+
+
+def count_text(summary: Summary) -> str:
+    """`1 object`, `20 objects`."""
+    number = sum(summary.objects.values())
+    return f"{number} object{'' if number == 1 else 's'}"
 
 
 def size_text(size: float) -> str:

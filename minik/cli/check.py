@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from minik.cli.backup import is_running, size_text
+from minik.cli.backup import count_text, is_running, size_text
 from minik.cli.light import connect, data_dir_option
 from minik.paths import default_data_dir
 from minik.storage.backup import STATE, describe
@@ -63,5 +63,4 @@ def _check(file: Path | None, data_dir: Path | None) -> tuple[Sequence[str], str
         summary = describe(path)
     except (OpenError, OSError) as error:
         raise click.ClickException(f"{path} cannot be read: {error}") from error
-    objects = sum(summary.objects.values())
-    return [], f"sound: {path}, at revision {summary.revision}, {objects} objects, {size_text(summary.size)}"
+    return [], f"sound: {path}, at revision {summary.revision}, {count_text(summary)}, {size_text(summary.size)}"

@@ -4,6 +4,7 @@ are what is shown and asked before, and the cluster's identity."""
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from minik.cli.backup import is_running, size_text
 from minik.cli.light import data_dir_option
 from minik.clock import SystemClock
-from minik.files import write_private
+from minik.files import sync_directory, write_private
 from minik.paths import default_data_dir
 from minik.storage import identity
 from minik.storage.backup import STATE, Summary, describe, restore
@@ -56,8 +57,13 @@ def command(file: Path, take_identity: bool, yes: bool, data_dir: Path | None) -
         click.confirm("Restore?" if now is None and not damage else "Replace the state?", abort=True)
     moment = SystemClock().now()
     with _explained():
-        kept_pki = _write_identity(root / "pki", keys, moment) if takes else None
-        kept = restore(file, root, now=moment)
+        kept_pki = None
+        with contextlib.ExitStack() as undo:
+            if takes:  # first: a state without its keys would be given others by the next start
+                kept_pki = _write_identity(root / "pki", keys, moment)
+                undo.callback(_undo_identity, root / "pki", kept_pki)
+            kept = restore(file, root, now=moment)
+            undo.pop_all()
         restored = describe(root / STATE)
     click.echo(f"restored; the cluster goes on at revision {restored.revision} when the server starts")
     if kept is not None:
@@ -162,4 +168,11 @@ def _write_identity(pki: Path, keys: Mapping[str, bytes], moment: datetime) -> P
         kept = pki.with_name(f"pki.before-restore-{moment:%Y%m%dT%H%M%SZ}")
         pki.rename(kept)
     new.rename(pki)
+    sync_directory(pki.parent)
     return kept
+
+
+def _undo_identity(pki: Path, kept: Path | None) -> None:
+    shutil.rmtree(pki)
+    if kept is not None:
+        kept.rename(pki)
