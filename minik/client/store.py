@@ -72,8 +72,8 @@ class ObjectStore:
                 _drop(index, self._functions[name](old), key)
         return old
 
-    def lookup(self, name: str, value: str) -> Mapping[Key, ROObj]:
-        """The objects that index `name` files under `value`. KeyError for an unknown index."""
+    def index(self, name: str) -> Mapping[str, Mapping[Key, ROObj]]:
+        """An index: value → the objects that it files under it. KeyError for an unknown one."""
         index = self._indexes.get(name)
         if index is None:
             function = self._functions[name]
@@ -81,7 +81,11 @@ class ObjectStore:
             for key, obj in self.objects.items():
                 for each in function(obj):
                     index.setdefault(each, {})[key] = obj
-        return index.get(value, _NONE)
+        return index
+
+    def lookup(self, name: str, value: str) -> Mapping[Key, ROObj]:
+        """The objects that index `name` files under `value`. KeyError for an unknown index."""
+        return self.index(name).get(value, _NONE)
 
 
 def _drop(index: _Index, values: Iterable[str], key: Key) -> None:
@@ -126,3 +130,7 @@ class Lister:
     def by_index(self, name: str, value: str) -> Sequence[ROObj]:
         """The objects that a declared index files under `value` (`Controller.indexes`, `Informer.add_index`)."""
         return list(self._store.lookup(name, value).values())
+
+    def index(self, name: str) -> Mapping[str, Mapping[Key, ROObj]]:
+        """A declared index as it is now: value → objects."""
+        return self._store.index(name)

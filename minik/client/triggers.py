@@ -22,6 +22,8 @@ from minik.api.meta import Key, ROObj
 from minik.api.selectors import NOTHING, Selector, SelectorError, from_label_selector, from_labels
 from minik.client.store import IndexFunction, Lister
 
+_NONE: Mapping[Key, ROObj] = {}
+
 Changed: TypeAlias = Callable[[ROObj, ROObj], bool]
 """(old, new) → whether the update matters."""
 Keys: TypeAlias = Callable[[ROObj], Iterable[Key]]
@@ -120,13 +122,16 @@ def selected_by(
         cache = scope.cache(primaries)
 
         def selecting(obj: ROObj) -> Iterable[Key]:
-            if orphans_only and meta.controller_of(obj) is not None:
-                return
+            hinted = cache.index(index)
+            if not hinted or (orphans_only and meta.controller_of(obj) is not None):
+                return ()
             labels, namespace = meta.labels(obj), meta.namespace(obj)
-            for hint in (f"{namespace}/", *(f"{namespace}/{k}={v}" for k, v in labels.items())):
-                for primary in cache.by_index(index, hint):
-                    if selector_of(primary).matches(labels):
-                        yield meta.key(primary)
+            return [
+                key
+                for hint in (f"{namespace}/", *(f"{namespace}/{k}={v}" for k, v in labels.items()))
+                for key, primary in hinted.get(hint, _NONE).items()
+                if selector_of(primary).matches(labels)
+            ]
 
         return selecting
 

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 
-import orjson
-
 from minik.api.meta import ROObj
 from minik.storage.base import Event, EventType, Revision
 from minik.storage.entry import CacheEvent, Entry, render
@@ -91,10 +89,10 @@ class Resource:
         self._lists: dict[str, tuple[Entry, ...]] = {}
 
     def load(self, entry: Entry) -> None:
-        """Add an entry while the cache is filled; indexes do not make it keep its decoded form."""
+        """Add an entry while the cache is filled."""
         self._insert(entry)
         for index in self.indexes.values():
-            index.put(entry, orjson.loads(entry.raw))
+            index.put(entry, entry.obj)
 
     def _insert(self, entry: Entry) -> None:
         key = entry.key
@@ -192,7 +190,7 @@ class Resource:
             return
         index = self.indexes[name] = Index(function)
         for entry in self.entries.values():
-            index.put(entry, entry.decoded or orjson.loads(entry.raw))
+            index.put(entry, entry.obj)
 
     def all_entries(self) -> Iterator[Entry]:
         yield from self.entries.values()
