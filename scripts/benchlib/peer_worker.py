@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from scripts.benchlib.peers import Peer, peer_of
-from scripts.benchlib.process import memory_of
+from scripts.benchlib.process import disk_of, memory_of
 
 _FILLERS = 64
 
@@ -99,7 +100,8 @@ async def run(spec: dict[str, Any], phases: list[dict[str, Any]]) -> list[dict[s
             cpu = time.process_time()
             result = await PHASES[phase["do"]](peer, **arguments)
             gc.collect()
-            found.append({**result, "cpu": time.process_time() - cpu, "memory": memory_of("self")})
+            disk = disk_of(Path(spec["directory"])) if "directory" in spec else 0.0
+            found.append({**result, "cpu": time.process_time() - cpu, "memory": memory_of("self"), "disk": disk})
     finally:
         await peer.close()
     return found

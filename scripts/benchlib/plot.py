@@ -1,7 +1,7 @@
 """The picture of the section `growth`: what an object costs against the size of the work. Needs matplotlib (extra `bench`).
 
 One panel for each series, both axes logarithmic: CPU of the server for one object as a line with its values, the time that passed as a
-thinner one. A level line is what growth should look like: twice the work, twice the cost.
+thinner one. Level is best: an object costs the same at every size. Steps that are worse than linear are red.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def draw(report: Report, path: Path) -> None:
     about = report.machine
     commit = f"{str(about.get('commit', ''))[:10]}, {str(about.get('date', ''))[:10]}"
     figure.suptitle(
-        f"minik: the cost of one object as the work grows (µs, both axes logarithmic; level is linear growth)   {commit}",
+        f"minik: what one object costs as the work grows (µs, both axes logarithmic; level: the same at every size)   {commit}",
         fontsize=11,
     )
     figure.savefig(path, dpi=110)
@@ -65,7 +65,7 @@ def _draw_panel(panel: Any, series: Series) -> None:
         )
     for step in series.steps():
         middle = math.sqrt(step.begin.size * step.end.size), math.sqrt(step.begin.cost * step.end.cost)
-        panel.annotate(f"slope {step.slope:.2f}", middle, (0, -14), textcoords="offset points", ha="center", fontsize=7,
+        panel.annotate(f"^{step.slope:.2f}", middle, (0, -14), textcoords="offset points", ha="center", fontsize=7,
                        color=STEEP if step.is_steep else "#555555")  # fmt: skip
     low, high = min(costs + walls), max(costs + walls)
     center = math.sqrt(low * high)
@@ -73,9 +73,9 @@ def _draw_panel(panel: Any, series: Series) -> None:
     panel.set_xlim(sizes[0] / 1.8, sizes[-1] * 1.8)
     panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
     panel.minorticks_off()
-    panel.set_title(series.name, fontsize=10)
+    panel.set_title(series.name + (" (the same work at each size)" if series.fixed else ""), fontsize=9.5)
     panel.set_xlabel(series.by, fontsize=9)
-    panel.set_ylabel(f"µs for a {series.per}", fontsize=9)
+    panel.set_ylabel(f"µs per {series.per}", fontsize=9)
     panel.grid(visible=True, which="major", color="#e4e4e4", linewidth=0.7)
     panel.tick_params(labelsize=8)
     panel.legend(fontsize=7, loc="best", frameon=False)

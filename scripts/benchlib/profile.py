@@ -34,39 +34,47 @@ class Profile:
 @contextlib.contextmanager
 def profiled(pid: int) -> Iterator[Profile]:
     """Sample the process while the block runs."""
-    profile = Profile()
-    with _recorded(pid, "raw", 200) as output:
+    profile, record = Profile(), _Record()
+    with _recorded(pid, "raw", 200, record):
         yield profile
-    if output.exists():
-        profile.top = plan_top(output.read_text().splitlines())
+    profile.top = plan_top(record.text.splitlines())
 
 
 @contextlib.contextmanager
 def stalls(pid: int, longest: float, found: list[str]) -> Iterator[None]:
     """Adds to `found`, at the end of the block, what the loop's thread did without a break for longer than `longest` seconds."""
-    with _recorded(pid, "chrometrace", 250) as output:
+    record = _Record()
+    with _recorded(pid, "chrometrace", 250, record):
         yield
-    if output.exists():
-        found += plan_stalls(json.loads(output.read_text()), longest)
+    found += plan_stalls(json.loads(record.text or "[]"), longest)
+
+
+@dataclass(slots=True)
+class _Record:
+    text: str = ""
+    """What py-spy wrote, filled at the end of the block."""
 
 
 @contextlib.contextmanager
-def _recorded(pid: int, form: str, rate: int) -> Iterator[Path]:
+def _recorded(pid: int, form: str, rate: int, record: _Record) -> Iterator[None]:
     tool = shutil.which("py-spy", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+    if tool is None:
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="minik-bench-") as directory:
         output = Path(directory) / "samples"
-        if tool is None:
-            yield output
-            return
         child = subprocess.Popen(
-            [tool, "record", "--pid", str(pid), "--format", form, "--rate", str(rate), "--nonblocking", "--gil", "--output", str(output)],
+            [tool, "record", "--pid", str(pid), "--format", form, "--rate", str(rate), "--nonblocking", "--gil",
+             "--output", str(output)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(0.3)  # it attaches, and says nothing of when it has
         try:
-            yield output
+            yield
             child.send_signal(signal.SIGINT)
             child.wait(30)
+            if output.exists():
+                record.text = output.read_text()
         finally:
             child.kill()
             child.wait()

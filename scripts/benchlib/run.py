@@ -106,7 +106,7 @@ def _waiting(frame: FrameType | None) -> str:
     for task in _all_tasks():
         task.print_stack(limit=8, file=text)
     print("-- and the threads here:", file=text)
-    frames: dict[int | None, FrameType | None] = {**sys._current_frames()}
+    frames: dict[Any, FrameType | None] = {**sys._current_frames()}
     frames[threading.main_thread().ident] = frame
     for thread in threading.enumerate():
         print(f"{thread.name}:", file=text)
