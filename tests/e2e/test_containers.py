@@ -105,7 +105,7 @@ def test_killed_server_finds_its_pods_again(own: OneNode, tmp_path: Path) -> Non
     (killed, *_) = containers(own, "minik.kind=container")
     own.docker("kill", killed)
     own.server.start()
-    kubectl("wait", "--for=condition=Ready", "node/one", "--timeout=60s")
+    kubectl.eventually(lambda _: True, "wait", "--for=condition=Ready", "node/one", "--timeout=60s")
     until(lambda: len(containers(own)) == 6, "the one that died meanwhile is started again")
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     after = kubectl.get("pods")["items"]
