@@ -6,9 +6,7 @@ node. `close` goes the other way round; what was acknowledged is on disk at ever
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from minik import pki
@@ -69,6 +67,8 @@ class Server:
 
     async def start(self) -> None:
         """Bring everything up. Raises DataDirError, StoreError, OSError (address taken)."""
+        if self.config.agents:  # before it is ready: nodes register at once then
+            import minik.cli.compose_node  # noqa: F401  # for `_start_node`
         host, port = self.config.address
         self.files.prepare(now=self._clock.now(), names=server_names(host, self.config.tls_names))
         age = self.config.history_age
@@ -92,10 +92,8 @@ class Server:
         self.files.write_kubeconfig(self.url)
         address = host if host not in ("0.0.0.0", "::") else primary_address() or "127.0.0.1"
         await plane.start(address=address, port=self._http.port)
-        if self.config.agents:
-            build_node = await asyncio.to_thread(_import_node)  # requests are answered meanwhile
-            for agent in self.config.agents:
-                await self._start_node(agent, build_node)
+        for agent in self.config.agents:
+            await self._start_node(agent)
 
     def _settings(self, store: SqliteStore) -> ServerSettings:
         ca = self.files.pair("ca")
@@ -107,8 +105,10 @@ class Server:
             sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),
         )
 
-    async def _start_node(self, config: AgentConfig, build_node: Callable[..., Node]) -> None:
+    async def _start_node(self, config: AgentConfig) -> None:
         """A node of this process: the same agent as on any host, over a transport and a link within the process."""
+        from minik.cli.compose_node import build_node
+
         transport = self.transport(f"system:node:{config.name}", NODES)
         node = build_node(
             config,
@@ -139,10 +139,3 @@ class Server:
             await self._plane.close()
         if self._store is not None:
             await self._store.close()
-
-
-def _import_node() -> Callable[..., Node]:
-    """What a node needs is imported when the control plane is ready."""
-    from minik.cli.compose_node import build_node
-
-    return build_node
