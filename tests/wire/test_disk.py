@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import disks
 from tests.support.process import Server, started, until
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "minik-test", directory], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"needs root that may mount: {mounted.stderr.decode().strip()}")
-    try:
+    with disks.small_disk(tmp_path / "disk", "16m") as directory:
         yield directory
-    finally:
-        subprocess.run(["umount", directory], check=True)
 
 
 def configmap(name: str, size: int) -> dict[str, object]:

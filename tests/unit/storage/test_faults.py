@@ -31,6 +31,7 @@ from minik.storage.faults import Outcome, outcome_of
 from minik.storage.high import high_path, read_note
 from minik.storage.open import open_store
 from minik.storage.sqlite import SqliteStore
+from tests.support import disks
 from tests.support.recordfs import Fault, Recorder
 from tests.unit.storage.test_sqlite import StoppedClock
 
@@ -159,17 +160,8 @@ async def test_a_disk_that_stays_full_keeps_serving_and_recovers_by_itself(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "minik-test", directory], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
-    try:
+    with disks.small_disk(tmp_path / "disk", "2m") as directory:
         yield directory
-    finally:
-        subprocess.run(["umount", directory], check=True)
 
 
 @pytest.mark.root
