@@ -269,7 +269,7 @@ class PodWorker:
         self._report_timer = loop.call_at(due := loop.time() + REPORT_SECONDS, self._report_slow, due)
 
     def _report_slow(self, due: float) -> None:
-        if self._acting is None or self._acting.done():
+        if self._acting is None or self._acting.done() or self._is_done:
             return
         if asyncio.get_running_loop().time() - due > BUSY_SECONDS:
             self._expect_report()  # not the action is slow, everything is: more writes would not help

@@ -6,6 +6,7 @@
     host.py       nodes: the real agent on a simulated engine
     server.py     the control plane, one generation after the other over the same file
     users.py      people with kubectl
+    spectators.py watchers that must see everything, once, in order
     faults.py     what goes wrong when
     history.py    what happened, as text; its digest is the run's fingerprint
     monitors.py   what must hold at every moment

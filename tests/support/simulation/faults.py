@@ -29,7 +29,6 @@ class Faults:
         self._tasks = Tasks("faults")
         self._server_turn = asyncio.Lock()
         self._node_turns: dict[str, asyncio.Lock] = {}
-        self.is_over = False
 
     async def run(self, until: float) -> None:
         """Let things go wrong until the loop's time is `until`."""
@@ -48,8 +47,7 @@ class Faults:
 
     async def heal(self) -> None:
         """Everything is well again: links, disk, engines; clocks are right, server and agents run."""
-        self.is_over = True
-        await self._tasks.close()
+        await self.close()
         simulation = self._simulation
         self.note("everything is put right")
         simulation.disk.is_full, simulation.disk.slow = False, 1.0
@@ -63,6 +61,10 @@ class Faults:
         for node in simulation.nodes:
             node.engine.heal()
             await node.switch_on()
+
+    async def close(self) -> None:
+        """No more of them; what is wrong stays wrong."""
+        await self._tasks.close()
 
     # --- for the faults below ----------------------------------------------------------------------------------------
 

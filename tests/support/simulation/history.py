@@ -20,6 +20,7 @@ class History:
     def __init__(self, trace: IO[bytes] | None = None) -> None:
         self._digest = hashlib.sha256()
         self._trace = trace
+        self._revisions: dict[str, list[int]] = {}
         self.lines = 0
         self.events = 0
         self.faults = 0
@@ -48,8 +49,13 @@ class History:
         """What a store published."""
         for event in events:
             self.events += 1
+            self._revisions.setdefault(event.key.partition("/")[0], []).append(event.revision)
             value = b"" if event.type is EventType.DELETE else event.value or b""
             self._add(b"store %d %b %b %b" % (event.revision, event.type.name.encode(), event.key.encode(), value))
+
+    def revisions(self, resource: str) -> list[int]:
+        """Of all events of a resource, in order."""
+        return self._revisions.get(resource, [])
 
     def note(self, kind: str, text: str) -> None:
         """`kind`: fault, user, server, check."""

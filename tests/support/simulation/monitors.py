@@ -56,6 +56,8 @@ class Monitors:
 
     def __init__(self, nodes: Sequence[SimulatedNode], control_link: Link, note: Callable[[str, str], None]) -> None:
         self.problems: list[str] = []
+        self.found = asyncio.Event()
+        """There is a problem."""
         self.is_gentle = False
         """Nobody but the controllers takes pods away: Deployments must stay available."""
         self.created_pods = 0
@@ -68,6 +70,7 @@ class Monitors:
         self._writes: dict[str, tuple[float, int]] = {}
 
     def _problem(self, text: str) -> None:
+        self.found.set()
         if len(self.problems) < 20:
             self._note("check", text)
             self.problems.append(f"at {asyncio.get_running_loop().time():.3f}: {text}")

@@ -54,6 +54,7 @@ class Link:
         """`latency`: seconds, the longest usual one in one direction."""
         self.name, self.rng, self.latency = name, rng, latency
         self.rates = Rates()
+        self.never_repeats = False
         self.is_cut = False
         self.stalled_until = 0.0
         self.watches: list[_Watch] = []
@@ -205,7 +206,7 @@ class LinkTransport:
             raise Expired("too old resource version (simulated)")
         query = dict(query or {})
         since = int(query.get("resourceVersion") or 0)
-        if since and link.hit(link.rates.repeated):
+        if since and not link.never_repeats and link.hit(link.rates.repeated):
             query["resourceVersion"] = str(max(1, since - link.rng.randint(1, 20)))
         endpoint = self._endpoint()
         watch = _Watch()

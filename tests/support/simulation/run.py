@@ -34,11 +34,13 @@ from tests.support.simulation.host import SimulatedNode
 from tests.support.simulation.monitors import Monitors
 from tests.support.simulation.network import Link
 from tests.support.simulation.server import Server
+from tests.support.simulation.spectators import RESOURCES, Spectator
 from tests.support.simulation.users import User, tidy_up
 
 SETTLE_SECONDS = 1800.0
 """The longest it may take until all is well again once nothing goes wrong any more."""
 _LOOK_SECONDS = 5.0
+_TIDY_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,12 @@ def _directory() -> tempfile.TemporaryDirectory[str]:
 @contextmanager
 def _no_collector() -> Iterator[None]:
     """What cycles hold must not end at a moment that depends on what else the process does."""
-    gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.collect(0)  # what this run left behind; nothing of it is older
         if was_on:
             gc.enable()
 
@@ -150,9 +152,9 @@ class Simulation:
     def __init__(self, plan: Plan, seeds: loop.Seeds, history: History, directory: Path) -> None:
         rng = seeds.rng("plan")
         self.plan, self.seeds, self.history = plan, seeds, history
-        self.minutes = plan.minutes if plan.minutes is not None else rng.uniform(0.4, 1.5)
+        self.minutes = plan.minutes if plan.minutes is not None else rng.uniform(0.3, 0.9)
         number = plan.nodes if plan.nodes is not None else rng.randint(2, 4)
-        people, self.pause = rng.randint(1, 2), rng.uniform(1.0, 5.0)
+        people, self.pause = rng.randint(1, 2), rng.uniform(1.0, 6.0)
         self.pause = plan.pace or self.pause
         retention = rng.choice((Retention(), Retention(age=60.0, revisions=500, at_least=20.0)))
         self.disk = Disk(directory, seeds.rng("disk"))
@@ -173,7 +175,11 @@ class Simulation:
             User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3))
             for each in range(people)
         ]  # fmt: skip
-        self.links = [self.link, self.user_link, *(node.link for node in self.nodes)]
+        watch_link = Link("spectators", seeds.rng("link spectators"), latency=0.01)
+        watch_link.never_repeats = True
+        client = Client(self.server.transport(watch_link, "minik-admin", MASTERS), registry)
+        self.spectators = [Spectator(each, client, seeds.rng(f"spectator {each}")) for each in RESOURCES]
+        self.links = [self.link, self.user_link, watch_link, *(node.link for node in self.nodes)]
         self.faults = Faults(self, seeds.rng("faults"))
 
     def _events(self, events: object) -> None:
@@ -183,39 +189,54 @@ class Simulation:
         self.monitors.started(node, info)  # type: ignore[arg-type]
 
     async def run(self, outcome: Outcome) -> None:
+        """All of it; ends early when a monitor has found something, for then the rest says nothing more."""
         tasks = Tasks("simulation")
+        live = tasks.start("live", self._live(tasks, outcome))
+        found = tasks.start("found", self.monitors.found.wait())
+        await asyncio.wait([live, found], return_when=asyncio.FIRST_COMPLETED)
         clock = asyncio.get_running_loop()
-        await self.server.start()
-        for node in self.nodes:
-            await node.start_agent()
-        end = clock.time() + 60.0 * self.minutes
-        work = [tasks.start(user.name, user.work(end, self.pause)) for user in self.users]
-        if self.plan.faults:
-            work.append(tasks.start("faults", self.faults.run(end)))
-        await asyncio.gather(*work)
-        await self.faults.heal()
-        calm = clock.time()
-        while not await self.users[0].attempt(tidy_up):
-            pass
-        problems = await self._settle(calm + SETTLE_SECONDS)
-        outcome.settled = clock.time() - calm
-        outcome.problems += [*self.monitors.problems, *self.server.lost, *problems]
         outcome.simulated = clock.time()
         outcome.counts = {
             "events": self.history.events, "faults": self.history.faults, "pods": self.monitors.created_pods,
             "requests": sum(link.requests for link in self.links), "generations": self.server.generation,
             "disk": self.disk.commits, "turns": clock.turns,  # type: ignore[attr-defined]  # a SimulatedLoop
         }  # fmt: skip
+        outcome.problems += [*self.monitors.problems, *self.server.lost]
+        is_through = live.done()
+        if is_through:
+            live.result()
+        await tasks.close()
+        await self.faults.close()
+        for node in self.nodes:
+            await node.close()
+        await (self.server.stop() if is_through else self.server.crash())
+        outcome.problems += check_file(self.disk.path)
+
+    async def _live(self, tasks: Tasks, outcome: Outcome) -> None:
+        clock = asyncio.get_running_loop()
+        await self.server.start()
+        for node in self.nodes:
+            await node.start_agent()
+        end = clock.time() + 60.0 * self.minutes
+        for number, spectator in enumerate(self.spectators):
+            tasks.start(f"spectator {number}", spectator.run())
+        work = [tasks.start(user.name, user.work(end, self.pause)) for user in self.users]
+        if self.plan.faults:
+            work.append(tasks.start("faults", self.faults.run(end)))
+        await asyncio.gather(*work)
+        await self.faults.heal()
+        calm = clock.time()
+        for _ in range(_TIDY_ATTEMPTS):
+            if await self.users[0].attempt(tidy_up):
+                break
+        outcome.problems += await self._settle(calm + SETTLE_SECONDS)
+        outcome.settled = clock.time() - calm
+        outcome.problems += [problem for spectator in self.spectators for problem in spectator.problems(self.history)]
         outcome.problems += await checks.differences(self.server.store, self.server.plane.cache)
         try:
             self.server.plane.cache.verify_unchanged()
         except AssertionError as error:
             outcome.problems.append(str(error))
-        for node in self.nodes:
-            await node.close()
-        await self.server.stop()
-        await tasks.close()
-        outcome.problems += check_file(self.disk.path)
 
     async def _settle(self, deadline: float) -> list[str]:
         """Wait until all is well twice in a row; what is not at the deadline."""

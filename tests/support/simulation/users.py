@@ -242,6 +242,15 @@ async def create_pod(user: User) -> None:
     await user.create("pods", pod)
 
 
+async def set_pod_image(user: User) -> None:
+    """The container is made anew, in place."""
+    pod = await user.some("pods")
+    if pod is not None:
+        patch = [{"op": "replace", "path": "/spec/containers/0/image", "value": user.rng.choice(_IMAGES)}]
+        await user.client.patch("pods", meta.name(pod), meta.namespace(pod), patch, type="json")
+        user._say(f"set the image of {meta.key(pod)}")
+
+
 async def delete_pod(user: User) -> None:
     await user.delete("pods", grace_seconds=user.rng.choice((None, None, 0, 1, 5)))
 
@@ -318,7 +327,8 @@ async def tidy_up(user: User) -> None:
 _ACTIONS: Sequence[tuple[Do, float]] = (
     (create_namespace, 3.0), (delete_namespace, 0.3), (create_deployment, 4.0), (scale_deployment, 5.0), (set_image, 5.0),
     (pause_deployment, 1.0), (roll_back, 2.0), (delete_deployment, 1.5), (create_set, 2.0), (scale_set, 2.0),
-    (delete_set, 1.0), (create_pod, 3.0), (delete_pod, 4.0), (evict_pod, 1.0), (create_service, 1.0), (delete_service, 0.5),
+    (delete_set, 1.0), (create_pod, 3.0), (set_pod_image, 2.0), (delete_pod, 4.0),
+    (evict_pod, 1.0), (create_service, 1.0), (delete_service, 0.5),
     (create_config, 2.0), (patch_config, 3.0), (delete_config, 1.0), (release, 1.0), (cordon, 0.5),
 )  # fmt: skip
 _GENTLE: Sequence[tuple[Do, float]] = (
