@@ -49,22 +49,23 @@ class Pauses:
     """How long a failed pod is left before it is replaced: a node that refuses pods must not be flooded. 1 s, doubling to 15 min;
     forgotten after twice the longest without a failure."""
 
-    known: dict[tuple[str, int, str], tuple[float, float]] = field(default_factory=dict)
-    """(uid, generation, node) → (seconds, when the last pod was replaced)."""
+    known: dict[Key, dict[tuple[str, int, str], tuple[float, float]]] = field(default_factory=dict)
+    """DaemonSet → (uid, generation, node) → (seconds, when the last pod was replaced)."""
 
     def left(self, daemon_set: ROObj, node: str, now: float) -> float:
-        seconds, since = self.known.get((meta.uid(daemon_set), meta.generation(daemon_set), node), (0.0, now))
+        which = meta.uid(daemon_set), meta.generation(daemon_set), node
+        seconds, since = self.known.get(meta.key(daemon_set), {}).get(which, (0.0, now))
         return since + seconds - now
 
     def note(self, daemon_set: ROObj, node: str, now: float) -> None:
-        key = (meta.uid(daemon_set), meta.generation(daemon_set), node)
-        seconds, since = self.known.get(key, (0.0, now))
+        which = meta.uid(daemon_set), meta.generation(daemon_set), node
+        of_set = self.known.setdefault(meta.key(daemon_set), {})
+        seconds, since = of_set.get(which, (0.0, now))
         fresh = not seconds or now - since > 2 * LONGEST_PAUSE
-        self.known[key] = FIRST_PAUSE if fresh else min(2 * seconds, LONGEST_PAUSE), now
+        of_set[which] = FIRST_PAUSE if fresh else min(2 * seconds, LONGEST_PAUSE), now
 
-    def forget(self, uid: str) -> None:
-        for key in [key for key in self.known if key[0] == uid]:
-            del self.known[key]
+    def forget(self, key: Key) -> None:
+        self.known.pop(key, None)
 
 
 def _selector(daemon_set: ROObj) -> Selector:
@@ -73,12 +74,12 @@ def _selector(daemon_set: ROObj) -> Selector:
 
 async def reconcile(ctx: Context, key: Key) -> Result:
     daemon_set = ctx.cache(DAEMON_SETS).get(key)
-    if daemon_set is None:
-        return DONE
     pauses: Pauses = ctx.state
+    if daemon_set is None:
+        pauses.forget(key)
+        return DONE
     revisions = await own_revisions(ctx, daemon_set, _selector(daemon_set))
     if meta.is_deleting(daemon_set):
-        pauses.forget(meta.uid(daemon_set))
         return DONE
     current, collisions = await sync_history(ctx, daemon_set, revisions, label=HASH)
     all_pods = ctx.cache("pods")

@@ -7,7 +7,7 @@ writes around the removal of their finalizers (`common/job_record.py`). Pods who
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from minik.api import meta
 from minik.api.batch_v1 import jobs
@@ -30,7 +30,7 @@ from minik.controllers.common import claims
 from minik.controllers.common.batches import at_once, in_batches
 from minik.controllers.common.claims import ORPHANS, apply_claims, plan_claims, still_there
 from minik.controllers.common.job_backoff import Streak, continued
-from minik.controllers.common.job_create import job_pod
+from minik.controllers.common.job_create import job_pod, uids_by_index
 from minik.controllers.common.job_plan import (
     PodsPlan,
     Verdict,
@@ -54,11 +54,45 @@ _ORPHAN = "pod/"
 """Begins the name in the key of a pod that is tracked and has no controller."""
 
 
-@dataclass(slots=True)
-class Memory:
-    """Streaks of failures by the Job's uid."""
+LONGEST_PAUSE = 1.0
+_PAUSE_PER_POD = 0.001
+"""Seconds between two passes over a Job: a pass looks at all of its pods, and in a large Job some pod changes all the time.
+(kube-controller-manager waits a second, whatever the size.)"""
+_LEAST_PAUSE = 0.001
 
-    streaks: dict[str, Streak] = field(default_factory=dict)
+
+@dataclass(slots=True)
+class Remembered:
+    """Of one Job: its streak of failures (None: to be read off its pods), and when it was looked at last (seconds, monotonic)."""
+
+    uid: str
+    streak: Streak | None = None
+    last_pass: float | None = None
+
+    def seconds_to_pause(self, pods_of_it: int, now: float) -> float:
+        """Before the next pass over a Job of that many pods. 0: none, and this is that pass."""
+        pause = min(LONGEST_PAUSE, pods_of_it * _PAUSE_PER_POD)
+        left = 0.0 if self.last_pass is None else self.last_pass + pause - now
+        if left >= _LEAST_PAUSE:
+            return left
+        self.last_pass = now
+        return 0.0
+
+
+class Memory:
+    """What is remembered of the Jobs that run."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[Key, Remembered] = {}
+
+    def of(self, job: ROObj) -> Remembered:
+        found = self._jobs.get(meta.key(job))
+        if found is None or found.uid != meta.uid(job):
+            found = self._jobs[meta.key(job)] = Remembered(meta.uid(job))
+        return found
+
+    def forget(self, key: Key) -> None:
+        self._jobs.pop(key, None)
 
 
 def tracked_by(pod: ROObj) -> Iterable[str]:
@@ -78,22 +112,27 @@ async def reconcile(ctx: Context, key: Key) -> Result:
         return await _orphan(ctx, Key(key.namespace, key.name.removeprefix(_ORPHAN)))
     job = ctx.cache(JOBS).get(key)
     await _let_go_of_strangers(ctx, key, job)
-    if job is None or not jobs.is_ours(job):
-        return DONE
     memory: Memory = ctx.state
+    if job is None or not jobs.is_ours(job):
+        memory.forget(key)
+        return DONE
     if jobs.finished(job) is not None:
-        memory.streaks.pop(meta.uid(job), None)
+        memory.forget(key)
         await _untrack(ctx, [pod for pod in ctx.cache("pods").owned_by(job) if is_tracked(pod)])
         return DONE
     all_pods = ctx.cache("pods")
-    ownership = plan_claims(job, _selector(job), all_pods.owned_by(job), all_pods.by_index(ORPHANS, key.namespace))
+    owned = all_pods.owned_by(job)
+    left = memory.of(job).seconds_to_pause(len(owned), ctx.clock.monotonic())
+    if left > 0:
+        return requeue_after(left)
+    ownership = plan_claims(job, _selector(job), owned, all_pods.by_index(ORPHANS, key.namespace))
     owned = await apply_claims(ctx, job, "pods", ownership, finalizer=jobs.TRACKING)
     return await _sync(ctx, job, read_state(job, owned))
 
 
 async def _sync(ctx: Context, job: ROObj, state: JobState) -> Result:
     now = ctx.clock.now()
-    streak = _streak(ctx.state, state)
+    streak = _streak(ctx.state.of(job), state)
     verdict, plan, failure = plan_verdict(state, now=now), PodsPlan(), None
     gone: list[ROObj] = []
     created = 0
@@ -124,11 +163,11 @@ async def _sync(ctx: Context, job: ROObj, state: JobState) -> Result:
     return DONE if soonest is None else requeue_after(soonest)
 
 
-def _streak(memory: Memory, state: JobState) -> Streak:
-    known = memory.streaks.get(meta.uid(state.job))
+def _streak(remembered: Remembered, state: JobState) -> Streak:
+    known = remembered.streak
     if known is None:  # a new Job, or this process is new: from what is left of its pods
         new = {meta.uid(pod) for pod in (*state.new_succeeded, *state.new_failed)}
-        old = [pod for pod in state.pods if meta.uid(pod) not in new]
+        old = [pod for pod in state.known if meta.uid(pod) not in new]
         ended = [pod for pod in old if pods.phase(pod) == "Succeeded"]
         known = continued(Streak(), ended, [pod for pod in old if is_failed(state.job, pod)])
     return continued(known, state.new_succeeded, state.new_failed)
@@ -162,7 +201,7 @@ async def _record(
     plan = plan_record(state, status, verdict, now=now)
     if plan.status != job.get("status"):
         job = await ctx.client.update_status(JOBS, {**job, "status": plan.status})
-    ctx.state.streaks[meta.uid(job)] = streak
+    ctx.state.of(job).streak = streak
     tracked = tracked_uids(state.pods)
     results = await at_once([lambda pod=pod: _remove_finalizer(ctx, pod) for pod in plan.release])  # type: ignore[misc]  # binds the pod
     tracked -= {meta.uid(pod) for pod, failed in zip(plan.release, results, strict=True) if failed is None}
@@ -195,10 +234,14 @@ def _say_finished(ctx: Context, job: ROObj, *, failed: bool) -> None:
 async def _create(
     ctx: Context, job: ROObj, state: JobState, indexes: Sequence[int | None]
 ) -> tuple[int, StatusError | None]:
+    before = uids_by_index(state.known) if state.indexed else {}
+
     async def create(index: int | None) -> None:
-        replaces = state.last_failed.get(index) if index is not None else None
-        pod = job_pod(job, index=index, owned=state.pods, replaces=replaces)
-        await (create_pod if index is None else create_settled)(ctx, job, pod)
+        if index is None:
+            await create_pod(ctx, job, job_pod(job, index=None, before=(), replaces=None))
+            return
+        pod = job_pod(job, index=index, before=before.get(index, ()), replaces=state.last_failed.get(index))
+        await create_settled(ctx, job, pod)
 
     return await in_batches([lambda index=index: create(index) for index in indexes])  # type: ignore[misc]  # binds the index
 

@@ -21,8 +21,18 @@ ENV = "JOB_COMPLETION_INDEX"
 _PREFIX_LIMIT = 58
 
 
-def job_pod(job: ROObj, *, index: int | None, owned: Sequence[ROObj], replaces: ROObj | None) -> Obj:
-    """A new pod. `owned`: the Job's pods as far as they are known; `replaces`: the failed pod that kept the index's count of failures."""
+def uids_by_index(known: Sequence[ROObj]) -> dict[int, list[str]]:
+    """index → the uids of its pods, in order."""
+    found: dict[int, list[str]] = {}
+    for pod in known:
+        index = index_of(pod)
+        if index is not None:
+            found.setdefault(index, []).append(meta.uid(pod))
+    return {index: sorted(uids) for index, uids in found.items()}
+
+
+def job_pod(job: ROObj, *, index: int | None, before: Sequence[str], replaces: ROObj | None) -> Obj:
+    """A new pod. `before`: uids of the index's other pods; `replaces`: the failed pod that kept the index's count of failures."""
     pod = pod_from_template(job)
     metadata = pod["metadata"]
     metadata["finalizers"] = [*(f for f in metadata.get("finalizers") or () if f != jobs.TRACKING), jobs.TRACKING]
@@ -32,7 +42,7 @@ def job_pod(job: ROObj, *, index: int | None, owned: Sequence[ROObj], replaces: 
     metadata["annotations"] = {**(metadata.get("annotations") or {}), jobs.COMPLETION_INDEX: text}
     metadata["labels"] = {**(metadata.get("labels") or {}), jobs.COMPLETION_INDEX: text}
     metadata["generateName"] = _prefix(meta.name(job), index)
-    metadata["name"] = metadata["generateName"] + _suffix(job, index, owned)
+    metadata["name"] = metadata["generateName"] + settled_suffix(meta.uid(job), text, *before)
     if job["spec"].get("backoffLimitPerIndex") is not None:
         metadata["annotations"] |= _failure_counts(job, replaces)
     pod["spec"] = {**_with_index_variable(pod["spec"]), "hostname": f"{meta.name(job)}-{index}"}
@@ -42,11 +52,6 @@ def job_pod(job: ROObj, *, index: int | None, owned: Sequence[ROObj], replaces: 
 def _prefix(name: str, index: int) -> str:
     tail = f"-{index}-"
     return name[: _PREFIX_LIMIT - len(tail)] + tail
-
-
-def _suffix(job: ROObj, index: int, owned: Sequence[ROObj]) -> str:
-    known = sorted(meta.uid(pod) for pod in owned if index_of(pod) == index)
-    return settled_suffix(meta.uid(job), str(index), *known)
 
 
 def _failure_counts(job: ROObj, replaces: ROObj | None) -> dict[str, str]:

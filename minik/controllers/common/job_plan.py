@@ -186,7 +186,7 @@ def _pending_indexes(state: JobState, limit: int) -> list[int]:
 def _surplus(state: JobState, at_least: int) -> list[ROObj]:
     """Active pods to remove: those without a valid index and all but one of an index, then the ones that are missed least."""
     if not state.indexed:
-        return rank_for_deletion(state.active)[:at_least]
+        return rank_for_deletion(state.active)[:at_least] if at_least else []
     by_index: dict[int | None, list[ROObj]] = {}
     for pod in state.active:
         index = index_of(pod)
@@ -194,7 +194,7 @@ def _surplus(state: JobState, at_least: int) -> list[ROObj]:
     gone: list[ROObj] = by_index.pop(None, [])
     left: list[ROObj] = []
     for same in by_index.values():
-        *doubles, best = rank_for_deletion(same)
+        *doubles, best = rank_for_deletion(same) if len(same) > 1 else same
         gone += doubles
         left.append(best)
     if len(gone) < at_least:

