@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from scripts.benchlib.objects import client_of, count_ready, deployment, make_node
+from scripts.benchlib.objects import client_of, count_ready, deployment, make_nodes
 from scripts.benchlib.process import server
 from scripts.benchlib.run import Run
 from scripts.benchlib.waiting import until
@@ -15,8 +15,7 @@ async def rollout(run: Run) -> None:
     async with server("--no-agent") as running:
         await running.ready()
         async with client_of(running) as client:
-            for number in range(100):
-                await make_node(client, f"node-{number}")
+            await make_nodes(running, client, 100)
             await client.create("deployments.apps", deployment("web", 3000))
             begin = time.monotonic()
             watcher = client.watch("pods", "default")

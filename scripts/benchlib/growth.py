@@ -6,6 +6,7 @@ of one series are measured in one server, one after the other, where that is pos
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
@@ -14,7 +15,17 @@ from dataclasses import dataclass, field
 
 from minik.client.client import Client
 from scripts.benchlib import load
-from scripts.benchlib.objects import PODS, client_of, count_ready, deployment, make_node, pod, small_pod
+from scripts.benchlib.objects import (
+    PODS,
+    client_of,
+    count_ready,
+    deployment,
+    heartbeats,
+    make_nobody,
+    make_nodes,
+    pod,
+    small_pod,
+)
 from scripts.benchlib.process import Server, server
 from scripts.benchlib.profile import Profile, profiled
 from scripts.benchlib.run import Run
@@ -27,6 +38,8 @@ NODE_SIZES = (10, 100, 1_000, 5_000)
 WATCHER_SIZES = (1, 10, 100, 1_000)
 BOUND = "/api/v1/namespaces/default/pods?watch=true&fieldSelector=spec.nodeName!%3D"
 _CLIENTS = 16
+_REST = 4
+"""Seconds."""
 _PLENTY = 2_000
 """Pods a node takes that is there for being scheduled to."""
 
@@ -67,6 +80,7 @@ async def _create_and_list(run: Run) -> None:
     create, listing = _Meter(run, "create", "pods", "pod"), _Meter(run, "list", "pods", "pod")
     async with server("--no-agent") as running:
         await running.ready()
+        await make_nobody(running)
         await _create(running, "warm", 0, 20)
         there = 0
         for size in _sizes(run, PODS_SIZES):
@@ -113,30 +127,32 @@ async def _schedule_pods(run: Run) -> None:
     async with server("--no-agent") as running:
         await running.ready()
         async with client_of(running) as client, counted(running, BOUND) as bound:
-            for number in range(100):
-                await make_node(client, f"node-{number}", pods=_PLENTY)
+            await make_nodes(running, client, 100, pods=_PLENTY)
             await _schedule(running, bound, "warm", 0, 20)
             there = 0
-            for size in _sizes(run, PODS_SIZES):
-                with meter.measure(running, size, size - there):
-                    await _schedule(running, bound, "pod", there, size)
-                there = size
+            async with heartbeats(client):
+                for size in _sizes(run, PODS_SIZES):
+                    with meter.measure(running, size, size - there):
+                        await _schedule(running, bound, "pod", there, size)
+                    there = size
     meter.tell()
 
 
 async def _schedule_nodes(run: Run) -> None:
     meter = _Meter(run, "create and schedule 1,000 pods", "nodes", "pod", fixed=True)
-    async with server("--no-agent") as running:
-        await running.ready()
-        async with client_of(running) as client, counted(running, BOUND) as bound:
-            there, count = 0, run.options.sized(1000)
-            for size in _sizes(run, NODE_SIZES):
-                for number in range(there, size):
-                    await make_node(client, f"node-{number}", pods=_PLENTY)
-                there = size
-                await _schedule(running, bound, f"warm-{size}", 0, 20)
+    count = run.options.sized(1000)
+    for size in _sizes(run, NODE_SIZES):
+        async with server("--no-agent") as running:
+            await running.ready()
+            async with client_of(running) as client, counted(running, BOUND) as bound:
+                await make_nodes(running, client, size, pods=_PLENTY)
+                await _schedule(running, bound, "warm", 0, 20)
                 with meter.measure(running, size, count):
-                    await _schedule(running, bound, f"pod-{size}", 0, count)
+                    await _schedule(running, bound, "pod", 0, count)
+                if lost := size - await count_ready(client):
+                    run.say(
+                        f"{meter.name}: {lost} of {size} nodes were no longer Ready at the end: this machine is too slow"
+                    )
     meter.tell()
 
 
@@ -157,11 +173,15 @@ async def _simulated(run: Run) -> None:
     ready = _Meter(run, "simulated nodes Ready, with the server's start", "nodes", "node")
     runs = _Meter(run, "1,000 pods Running on simulated nodes", "nodes", "pod", fixed=True)
     count = run.options.sized(1000)
+    rest = _Meter(run, "simulated nodes at rest for a second", "nodes", "node")
     for size in _sizes(run, NODE_SIZES):
         async with _simulated_nodes(run, size, ready) as (running, client):
+            with rest.measure(running, size, size * _REST):
+                await asyncio.sleep(_REST)
             with runs.measure(running, size, count):
                 await _run_pods(client, "web", count)
     ready.tell()
+    rest.tell()
     runs.tell()
     grown = _Meter(run, "pods Running on 100 simulated nodes", "pods", "pod")
     async with _simulated_nodes(run, 100, None) as (running, client):

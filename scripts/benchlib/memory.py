@@ -9,7 +9,7 @@ import time
 from urllib.parse import quote
 
 from scripts.benchlib import load
-from scripts.benchlib.objects import PODS, small_pod
+from scripts.benchlib.objects import PODS, make_nobody, small_pod
 from scripts.benchlib.process import server
 from scripts.benchlib.run import Run
 
@@ -22,6 +22,7 @@ async def memory(run: Run) -> None:
     count = run.options.sized(COUNT)
     async with server("--no-agent") as running:
         await running.ready()
+        await make_nobody(running)
         empty = running.memory
         port, tls = running.port, running.tls()
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 from minik.api.builtin import builtin_registry
 from minik.client.client import Client
 from minik.client.transport_http import HttpTransport
+from scripts.benchlib import load
 from scripts.benchlib.process import Server
+from scripts.benchlib.waiting import until
 
 PODS = "/api/v1/namespaces/default/pods"
+NODES = "/api/v1/nodes"
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -27,7 +32,10 @@ async def client_of(running: Server) -> AsyncIterator[Client]:
 
 
 def pod(name: str) -> dict[str, Any]:
-    """A pod of ordinary size, about 1.5 KB when stored; it names a node nobody has, so that nothing acts on it."""
+    """A pod of ordinary size, about 1.5 KB when stored; it names a node without an agent, so that nothing acts on it.
+
+    Where it is to live for more than 40 seconds there has to be a Node `nobody`, or it is collected as an orphan.
+    """
     labels = {f"label-{n}.example.com/key": f"value-{n}" for n in range(5)}
     env = [{"name": f"VARIABLE_{n}", "value": f"some value number {n}"} for n in range(8)]
     container = {
@@ -72,8 +80,8 @@ def deployment(name: str, replicas: int) -> dict[str, Any]:
     }
 
 
-async def make_node(client: Client, name: str, *, pods: int = 110) -> None:
-    """A Node that stays Ready for as long as a section lasts."""
+def node(name: str, *, pods: int = 110) -> dict[str, Any]:
+    """A Node as its agent would announce it. Nobody renews it, so after some 40 seconds it is no longer Ready."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     ready = {
         "type": "Ready",
@@ -83,9 +91,46 @@ async def make_node(client: Client, name: str, *, pods: int = 110) -> None:
         "lastTransitionTime": now,
     }
     size = {"cpu": "128", "memory": "1Ti", "pods": str(pods)}
-    node = await client.create("nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    status: Mapping[str, Any] = {"conditions": [ready], "capacity": size, "allocatable": size}
-    await client.patch("nodes", node["metadata"]["name"], "", {"status": dict(status)}, subresource="status")
+    status = {"conditions": [ready], "capacity": size, "allocatable": size}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}
+
+
+async def make_nodes(running: Server, client: Client, count: int, *, pods: int = 110) -> None:
+    """`count` Nodes that pods can be scheduled to."""
+    bodies = (json.dumps(node(f"node-{n}", pods=pods)).encode() for n in range(count))
+    messages = (load.message("POST", NODES, body) for body in bodies)
+    await load.send(running.port, running.tls(), messages, clients=16, expect=201)
+
+    async def all_untainted() -> bool:
+        found = await client.list("nodes")
+        return not any((each.get("spec") or {}).get("taints") for each in found.items)
+
+    await until(all_untainted, f"{count} nodes are schedulable", timeout=60, every=0.1)
+
+
+async def make_nobody(running: Server) -> None:
+    """The Node without an agent that pods name here."""
+    message = load.message("POST", NODES, json.dumps(node("nobody")).encode())
+    await load.send(running.port, running.tls(), [message], clients=1, expect=201)
+
+
+@contextlib.asynccontextmanager
+async def heartbeats(client: Client) -> AsyncIterator[None]:
+    """All Nodes stay Ready for the block: each is renewed every ten seconds."""
+    names = [each["metadata"]["name"] for each in (await client.list("nodes")).items]
+
+    async def beat() -> None:
+        while True:
+            for name in names:
+                status = {"conditions": node(name)["status"]["conditions"]}
+                await client.patch("nodes", name, "", {"status": status}, subresource="status")
+                await asyncio.sleep(10 / len(names))
+
+    beating = asyncio.ensure_future(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
 
 
 async def count_ready(client: Client) -> int:

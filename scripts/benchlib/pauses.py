@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from scripts.benchlib import load
-from scripts.benchlib.objects import PODS, pod
+from scripts.benchlib.objects import PODS, make_nobody, pod
 from scripts.benchlib.process import ROOT, Server, server
 from scripts.benchlib.profile import stalls
 from scripts.benchlib.run import Run
@@ -31,6 +31,7 @@ async def pauses(run: Run) -> None:
     count, seconds = run.options.sized(COUNT), SECONDS * max(0.2, run.options.scale)
     async with server("--no-agent") as running:
         await running.ready()
+        await make_nobody(running)
         port, tls = running.port, running.tls()
         await load.send(port, tls, map(_create("old"), range(count)), clients=16, expect=201)
         async with Watching(running, 10).opened(), asyncio.TaskGroup() as group:

@@ -20,8 +20,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.benchlib.process import ROOT
+
 TOP = 10
-_LOOP = ("run_forever", "run_until_complete", "run_app", "_run_once", "uvloop", "asyncio")
+_OUTSIDE = (
+    "asyncio/runners.py",
+    "uvloop/",
+    "click/",
+    "runpy",
+    "<module>",
+    "minik/cli/",
+    "Thread.",
+    "_worker_thread",
+    "bin/minik",
+)
+_GAP = 0.001
+"""Seconds; samples are 4 ms apart."""
 
 
 @dataclass(slots=True)
@@ -90,36 +104,75 @@ def plan_top(lines: Iterable[str]) -> list[str]:
     return [f"{100 * count / total:5.1f} % {name}" for name, count in own.most_common(TOP)]
 
 
+@dataclass(slots=True)
+class _Span:
+    """One function at one depth of a thread's stack, as long as it was there without a break."""
+
+    thread: int
+    depth: int
+    name: str
+    begin: float
+    end: float
+
+
 def plan_stalls(events: Iterable[Mapping[str, Any]], longest: float) -> list[str]:
-    """From a Chrome trace: the outermost frames below the loop's own that lasted, longest first, with what took most of each."""
-    found: list[tuple[float, str]] = []
-    open_: dict[int, list[tuple[str, float, dict[str, float]]]] = {}
+    """From a Chrome trace: the innermost functions that were on the loop's stack for longer than `longest`, longest first.
+
+    Calls of one function that follow one another without a sample between them look like one long call."""
+    spans = _spans(events)
+    others = {span.thread for span in spans if span.name.startswith("Thread.")}
+    spans = [span for span in spans if span.thread not in others]
+    long = [span for span in spans if span.end - span.begin > longest and not _is_outside(span.name)]
+    inmost = [span for span in long if not any(_holds(span, other) for other in long)]
+    inmost.sort(key=lambda span: span.begin - span.end)
+    return [f"{1000 * (span.end - span.begin):.0f} ms {span.name}{_inner(span, spans)}" for span in inmost[:TOP]]
+
+
+def _spans(events: Iterable[Mapping[str, Any]]) -> list[_Span]:
+    """A frame whose line changes ends and begins anew in the trace: it is put together again here."""
+    spans: list[_Span] = []
+    stacks: dict[int, list[_Span]] = {}
+    last: dict[tuple[int, int], _Span] = {}
     for event in events:
-        stack = open_.setdefault(event["tid"], [])
-        at = event["ts"] / 1e6
+        thread, at = event["tid"], event["ts"] / 1e6
+        stack = stacks.setdefault(thread, [])
         if event["ph"] == "B":
-            stack.append((_name(event), at, {}))
+            depth, name = len(stack), _name(event)
+            before = last.get((thread, depth))
+            if before is not None and before.name == name and at - before.end < _GAP:
+                span = before
+            else:
+                span = _Span(thread, depth, name, at, at)
+                spans.append(span)
+            stack.append(span)
         elif event["ph"] == "E" and stack:
-            name, begin, inner = stack.pop()
-            lasted = at - begin
-            if stack:
-                stack[-1][2][name] = stack[-1][2].get(name, 0.0) + lasted
-            if lasted > longest and all(_is_loop(outer) for outer, _, _ in stack) and not _is_loop(name):
-                found.append((lasted, f"{name}{_chain(inner, lasted)}"))
-    return [f"{1000 * lasted:.0f} ms {what}" for lasted, what in sorted(found, reverse=True)[:20]]
+            span = stack.pop()
+            span.end = at
+            last[thread, span.depth] = span
+    return spans
 
 
-def _chain(inner: Mapping[str, float], lasted: float) -> str:
-    parts = sorted(inner.items(), key=lambda item: -item[1])[:3]
-    return "".join(f"; {name} {100 * took / lasted:.0f} %" for name, took in parts)
+def _holds(outer: _Span, inner: _Span) -> bool:
+    return inner.depth > outer.depth and inner.begin < outer.end and outer.begin < inner.end
+
+
+def _inner(outer: _Span, spans: Iterable[_Span]) -> str:
+    """What the functions called from it took of its time."""
+    took: dict[str, float] = {}
+    for span in spans:
+        if span.depth == outer.depth + 1 and _holds(outer, span):
+            took[span.name] = took.get(span.name, 0.0) + min(span.end, outer.end) - max(span.begin, outer.begin)
+    most = sorted(took.items(), key=lambda item: -item[1])[:3]
+    total = outer.end - outer.begin
+    return "".join(f"; {100 * part / total:.0f} % {name}" for name, part in most)
 
 
 def _name(event: Mapping[str, Any]) -> str:
     about = event.get("args") or {}
-    return f"{event['name']} ({about.get('filename', '')}:{about.get('line', '')})"
+    path = str(about.get("filename", "")).rpartition("site-packages/")[2].removeprefix(f"{ROOT}/")
+    return f"{event['name']} ({path})"
 
 
-def _is_loop(name: str) -> bool:
-    return any(word in name for word in _LOOP) or name.startswith(
-        ("<module>", "main", "command", "run_server", "invoke", "__call__", "run ")
-    )
+def _is_outside(name: str) -> bool:
+    """Above the loop's callbacks."""
+    return any(word in name for word in _OUTSIDE)

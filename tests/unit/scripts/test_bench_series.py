@@ -52,14 +52,40 @@ def test_top_functions_of_folded_stacks() -> None:
     assert plan_top(lines) == [" 60.0 % scan (c.py:3)", " 40.0 % main (a.py:1)"]
 
 
-def frame(kind: str, name: str, ms: float) -> dict[str, object]:
-    return {"ph": kind, "name": name, "ts": 1000 * ms, "tid": 1, "args": {"filename": "x.py", "line": "1"}}
+def frame(kind: str, name: str, ms: float, line: int = 1, thread: int = 1) -> dict[str, object]:
+    return {"ph": kind, "name": name, "ts": 1000 * ms, "tid": thread, "args": {"filename": "x.py", "line": str(line)}}
 
 
-def test_stalls_are_the_long_frames_just_below_the_loop() -> None:
+def test_stalls_are_the_innermost_functions_that_stay_for_long() -> None:
     events = [
-        *(frame("B", "run_forever", 0), frame("B", "short", 0), frame("E", "short", 20)),
+        *(frame("B", "<module>", 0), frame("B", "short", 0), frame("E", "short", 20)),
         *(frame("B", "sweep", 20), frame("B", "look", 30), frame("E", "look", 100), frame("E", "sweep", 120)),
-        frame("E", "run_forever", 200),
+        *(
+            frame("B", "sum", 120),
+            frame("B", "a", 120),
+            frame("E", "a", 160),
+            frame("B", "b", 160),
+            frame("E", "b", 180),
+        ),
+        *(frame("E", "sum", 180), frame("E", "<module>", 200)),
     ]
-    assert plan_stalls(events, 0.05) == ["100 ms sweep (x.py:1); look (x.py:1) 70 %"]
+    assert plan_stalls(events, 0.05) == [
+        "70 ms look (x.py)",
+        "60 ms sum (x.py); 67 % a (x.py); 33 % b (x.py)",
+    ]
+
+
+def test_a_function_that_goes_on_in_another_line_is_the_same_one() -> None:
+    events = [
+        *(frame("B", "sweep", 0, 1), frame("E", "sweep", 40, 1)),
+        *(frame("B", "sweep", 40, 2), frame("E", "sweep", 80, 2)),
+    ]
+    assert plan_stalls(events, 0.05) == ["80 ms sweep (x.py)"]
+
+
+def test_other_threads_are_no_stalls_of_the_loop() -> None:
+    events = [
+        *(frame("B", "sweep", 0), frame("B", "Thread._bootstrap", 0, thread=2), frame("B", "write", 0, thread=2)),
+        *(frame("E", "write", 90, thread=2), frame("E", "Thread._bootstrap", 90, thread=2), frame("E", "sweep", 100)),
+    ]
+    assert plan_stalls(events, 0.05) == ["100 ms sweep (x.py)"]
