@@ -147,11 +147,14 @@ def body(before: Mapping[str, Any] | None, version: Mapping[str, Any]) -> list[s
     found = changed(before, version)
     if not found:
         return ["      (bookkeeping only)"]
-    lines = [f"    {line}" for change in found for line in render(change)]
-    is_new = version["created"] == version["revision"]
-    if is_new and len(lines) > _FIRST_FIELDS + 1:
-        return [*lines[:_FIRST_FIELDS], f"      … and {len(lines) - _FIRST_FIELDS} lines more (--output yaml)"]
-    return lines
+    lines = [line for change in found for line in render(change)]
+    return [f"    {line}" for line in (shortened(lines) if version["created"] == version["revision"] else lines)]
+
+
+def shortened(lines: Sequence[str]) -> Sequence[str]:
+    """The lines of an object that is new, of which the first tell enough."""
+    more = len(lines) - _FIRST_FIELDS
+    return lines if more <= 1 else [*lines[:_FIRST_FIELDS], f"  … and {more} lines more (minik history --output yaml)"]
 
 
 def name_line(version: Mapping[str, Any], found: Sequence[Change]) -> str:

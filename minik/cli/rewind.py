@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from minik.cli.changes import changes, masked, render
-from minik.cli.history import read_history
+from minik.cli.history import read_history, shortened
 from minik.cli.light import Door, Kinds, Refused, Resource, connect, data_dir_option, namespace_option, parse_target
 from minik.cli.rewinding import CannotRewind, Obj, Plan, current_state, declared, plan_rewind, state_at
 
@@ -71,8 +71,11 @@ def command(
 def _difference(before: Obj | None, after: Obj, plan: Plan, *, show_secrets: bool) -> list[str]:
     if plan.action == "delete":
         return ["- the whole object, which was not there"]
+    if plan.action == "create":
+        after = {name: value for name, value in after.items() if name != "status"}
     old, new = (before, after) if show_secrets else (masked(before), masked(after))
-    return [line for change in changes(old, new) for line in render(change)]
+    lines = [line for change in changes(old, new) for line in render(change)]
+    return list(shortened(lines)) if plan.action == "create" else lines
 
 
 class _Rewind:

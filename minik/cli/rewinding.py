@@ -114,7 +114,7 @@ def _plan_anew(then: Obj) -> Plan:
         metadata["annotations"] = annotations
     if old.get("ownerReferences"):
         owners = ", ".join(f"{owner['kind']} {owner['name']}" for owner in old["ownerReferences"])
-        notes.append(f"It belonged to {owners}; the new one belongs to nobody.")
+        notes.append(f"It belonged to {owners}; the new one belongs to nobody, unless it is adopted.")
     obj: Obj = {name: value for name, value in then.items() if name not in ("metadata", "status")}
     obj["metadata"] = metadata
     kind = then.get("kind")

@@ -8,6 +8,7 @@ has such a table, and `backup.restore` drops it on the way.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 from minik.storage import database
 from minik.storage.base import OpenError
 from minik.storage.faults import explain
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a backup from elsewhere may name: a file, and in no other directory."""
 
 
 def put(backup: Path, files: Mapping[str, bytes]) -> None:
@@ -33,7 +37,7 @@ def files_of(backup: Path) -> dict[str, bytes]:
             if not _has(db):
                 return {}
             found = db.execute("SELECT name, content FROM identity ORDER BY name").fetchall()
-            return {name: content for name, content in found if Path(name).name == name}
+            return {name: content for name, content in found if _NAME.fullmatch(name)}
     except sqlite3.Error as error:
         raise OpenError(explain(error, backup)) from error
 
