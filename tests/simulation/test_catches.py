@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from minik.storage.entry import CacheEvent
 from minik.storage.resource import Resource
 from tests.support.simulation import host
 from tests.support.simulation.disk import FILE, Disk
+from tests.support.simulation.network import Link
 from tests.support.simulation.run import Plan, simulate
 
 SEEDS = 40
@@ -32,6 +34,13 @@ def test_controllers_that_do_not_wait_to_see_their_own_writes(monkeypatch: pytes
     async def hurry(self: object, key: object, writes: object) -> None:
         del self, key, writes
 
+    init = Link.__init__
+
+    def slow(self: Link, name: str, rng: random.Random, *, latency: float) -> None:
+        del latency
+        init(self, name, rng, latency=0.1)
+
+    monkeypatch.setattr(Link, "__init__", slow)  # so that there is something to wait for
     monkeypatch.setattr(_Runner, "_catch_up", hurry)
     assert caught("pods, was asked for")
 

@@ -27,11 +27,11 @@ def test_clusters_with_faults_come_to_rest(start: int) -> None:
     check(*(Plan(seed) for seed in range(start, start + BLOCK)))
 
 
-@pytest.mark.parametrize("start", range(0, 40, BLOCK), ids=lambda start: f"{start}-{start + BLOCK - 1}")
+@pytest.mark.parametrize("start", range(0, 20, BLOCK), ids=lambda start: f"{start}-{start + BLOCK - 1}")
 def test_deployments_stay_available_while_nobody_takes_their_pods(start: int) -> None:
     check(*(Plan(seed, faults=False) for seed in range(start, start + BLOCK)))
 
 
-@pytest.mark.parametrize("seed", range(1000, 1002))
+@pytest.mark.parametrize("seed", range(1000, 1001))
 def test_an_hour_of_a_cluster(seed: int) -> None:
-    check(Plan(seed, minutes=60.0, pace=15.0))
+    check(Plan(seed, minutes=60.0, pace=30.0))
