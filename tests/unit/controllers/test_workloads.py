@@ -1,4 +1,4 @@
-"""Workloads at rest cost nothing: no reconcile, no write, for an hour (issue 4, point 4)."""
+"""All workloads together: at rest they cost nothing (issue 4, point 4), and their namespace can be deleted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from minik.controllers import (
     deployment,
     garbagecollector,
     job,
+    namespace,
+    podgc,
     replicaset,
+    serviceaccount,
     statefulset,
     ttlafterfinished,
 )
-from tests.support.cluster import control_plane
+from tests.support.cluster import control_plane, named
 from tests.support.kubelet import Exit, Run
 from tests.unit.controllers.test_cronjob import a_cron_job
 from tests.unit.controllers.test_daemonset import Nodes, _nodes
@@ -48,3 +51,26 @@ async def test_an_hour_at_rest() -> None:
         await c.settle(3600)
         assert await c.server.store.current_revision() == before
         assert {name: c.manager.statistics()["controllers"][name]["adds"] for name in names} == worked
+
+
+async def test_a_namespace_full_of_workloads_goes() -> None:
+    controllers = [c.CONTROLLER for c in (
+        cronjob, daemonset, garbagecollector, job, namespace, podgc, serviceaccount, statefulset)]  # fmt: skip
+    async with control_plane(*controllers, Nodes().controller) as c:
+        await _nodes(c, "n1", "n2")
+        await c.create("namespaces", named("team"))
+        made = (
+            ("daemonsets.apps", a_daemon_set()),
+            ("statefulsets.apps", a_stateful_set()),
+            ("jobs.batch", a_job(completions=3, parallelism=3, podReplacementPolicy="Failed")),
+            ("cronjobs.batch", a_cron_job()),
+        )
+        for resource, obj in made:
+            obj["metadata"]["namespace"] = "team"
+            await c.create(resource, obj)
+        await c.settle(100)
+        assert len(await c.names("pods", "team")) == 2 + 3 + 3 + 1
+        await c.client.delete("namespaces", "team")
+        await c.settle(120)
+        assert await c.get("namespaces", "team") is None
+        assert await c.names("pods", "team") == [] and await c.names("jobs.batch", "team") == []
