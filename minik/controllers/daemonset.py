@@ -37,6 +37,7 @@ from minik.controllers.common.daemon_plan import (
     seconds_to_availability,
 )
 from minik.controllers.common.history import HASH, REVISIONS, forget, own_revisions, plan_forgetting, sync_history
+from minik.controllers.common.reconcile_replicas import matters_to_replicas
 from minik.controllers.common.replicas import delete_pod
 from minik.controllers.common.settled_names import create_settled
 
@@ -136,7 +137,7 @@ CONTROLLER = Controller(
     "daemonset",
     primary=DAEMON_SETS,
     triggers=[
-        owned_by("pods"),
+        owned_by("pods", when=matters_to_replicas),
         selected_by("pods", _selector, orphans_only=True),
         owned_by(REVISIONS),
         selected_by(REVISIONS, _selector, orphans_only=True),

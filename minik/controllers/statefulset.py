@@ -37,6 +37,7 @@ from minik.controllers.common.history import (
     sync_history,
     template_of,
 )
+from minik.controllers.common.reconcile_replicas import matters_to_replicas
 from minik.controllers.common.stateful_claims import CLAIMS, is_stale, new_claim, wanted_owners
 from minik.controllers.common.stateful_plan import (
     Stateful,
@@ -237,7 +238,7 @@ CONTROLLER = Controller(
     "statefulset",
     primary=STATEFUL_SETS,
     triggers=[
-        owned_by("pods"),
+        owned_by("pods", when=matters_to_replicas),
         selected_by("pods", _selector, orphans_only=True),
         owned_by(REVISIONS),
         selected_by(REVISIONS, _selector, orphans_only=True),

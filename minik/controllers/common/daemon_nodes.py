@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,23 +49,32 @@ def tolerations(spec: ROObj) -> list[Obj]:
     return own
 
 
-def fit(daemon_set: ROObj, node: ROObj) -> Fit:
-    """Whether the DaemonSet runs on the node (NodeShouldRunDaemonPod)."""
+def fitting(daemon_set: ROObj) -> Callable[[ROObj], Fit]:
+    """node → whether the DaemonSet runs on it (NodeShouldRunDaemonPod)."""
     spec = daemon_set["spec"]["template"].get("spec") or {}
-    metadata = node["metadata"]
-    if spec.get("nodeName") not in (None, "", metadata["name"]):
-        return _NEITHER
-    labels = metadata.get("labels") or {}
-    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
-        return _NEITHER
+    only, selector = spec.get("nodeName") or "", (spec.get("nodeSelector") or {}).items()
     required = _node_affinity(spec).get("requiredDuringSchedulingIgnoredDuringExecution")
-    if required and not node_selectors.matches(required, labels, metadata["name"]):
-        return _NEITHER
     own = tolerations(spec)
-    against = [t for t in (node.get("spec") or {}).get("taints") or () if not tolerates(own, t)]
-    if any(taint["effect"] == "NoExecute" for taint in against):
-        return _NEITHER
-    return Fit(False, True) if any(taint["effect"] == "NoSchedule" for taint in against) else _BOTH
+
+    def fits(node: ROObj) -> Fit:
+        name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
+        if only and only != name:
+            return _NEITHER
+        if any(labels.get(key) != value for key, value in selector):
+            return _NEITHER
+        if required and not node_selectors.matches(required, labels, name):
+            return _NEITHER
+        against = [t["effect"] for t in (node.get("spec") or {}).get("taints") or () if not tolerates(own, t)]
+        if "NoExecute" in against:
+            return _NEITHER
+        return Fit(False, True) if "NoSchedule" in against else _BOTH
+
+    return fits
+
+
+def fit(daemon_set: ROObj, node: ROObj) -> Fit:
+    """The same for one node."""
+    return fitting(daemon_set)(node)
 
 
 def _node_affinity(spec: ROObj) -> dict[str, Any]:

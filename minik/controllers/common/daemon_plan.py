@@ -13,7 +13,7 @@ from minik.api import meta
 from minik.api.apps_v1.daemonset import template_generation
 from minik.api.core_v1 import pods
 from minik.api.meta import Obj, ROObj
-from minik.controllers.common.daemon_nodes import GENERATION, Fit, fit, target_node
+from minik.controllers.common.daemon_nodes import GENERATION, Fit, fitting, target_node
 from minik.controllers.common.history import HASH
 from minik.controllers.common.replicas import seconds_until_available
 from minik.controllers.common.rollout_scale import resolve
@@ -75,7 +75,8 @@ class Daemons:
 def read_daemons(
     daemon_set: ROObj, nodes: Sequence[ROObj], owned: Sequence[ROObj], *, revision_hash: str, now: datetime
 ) -> Daemons:
-    fits = {meta.name(node): fit(daemon_set, node) for node in nodes}
+    fit = fitting(daemon_set)
+    fits = {meta.name(node): fit(node) for node in nodes}
     by_node: dict[str, list[ROObj]] = {}
     everywhere: dict[str, list[ROObj]] = {}
     for pod in sorted(owned, key=_age):
