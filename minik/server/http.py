@@ -1,7 +1,7 @@
 """HTTP: aiohttp requests in, `Request`s through the chain, `Response`s out. Nothing about Kubernetes is decided here.
 
 One catch-all handler on aiohttp's low-level server; TLS with an optional client certificate. Made for speed: an object's answer is
-its cached bytes, a list is one join, a watch writes whatever events are there in one go.
+its cached bytes, a list is joined from them, a watch writes whatever events are there in one go.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -27,6 +27,8 @@ log = logging.getLogger("minik.server.http")
 
 MAX_BODY = 3 * 1024 * 1024
 """Bytes; kube-apiserver's limit of a request body."""
+_SLICE = 256 * 1024
+"""Bytes of a list that are sent at a time. Fresh buffers of many megabytes cost more than what is copied into them."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SHUTDOWN_SECONDS = 2.0
 _MAX_URL = 64 * 1024
@@ -131,7 +133,27 @@ class HttpServer:
         if response.status == 304:  # caching clients take over whatever headers it has, so it has few
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = response.content_type
+        if response.entries is not None and response.content_type == "application/json":
+            pieces, size = list_pieces(response.entries)
+            if size > _SLICE:
+                return await self._send_slices(http, response, pieces, size)
+            return web.Response(body=b",".join(pieces), status=response.status, headers=headers)
         return web.Response(body=_body(response), status=response.status, headers=headers)
+
+    async def _send_slices(
+        self, http: web.BaseRequest, response: Response, pieces: Sequence[bytes], size: int
+    ) -> web.StreamResponse:
+        """A long list, a slice at a time: no buffer of its whole length is made on the way, and others get their turn."""
+        out = web.StreamResponse(status=response.status, headers=response.headers)
+        out.content_length = size
+        try:
+            await out.prepare(http)
+            for chunk in _slices(pieces):
+                await out.write(chunk)
+            await out.write_eof()
+        except ConnectionError:
+            out.force_close()
+        return out
 
     async def _stream(self, http: web.BaseRequest, response: Response) -> web.StreamResponse:
         """Send chunks until they end, the client goes away or the server closes."""
@@ -226,7 +248,12 @@ def _body(response: Response) -> bytes:
 
 
 def list_bytes(entries: EntryList) -> bytes:
-    """A list's JSON, joined from its items' bytes."""
+    """A list's JSON."""
+    return b",".join(list_pieces(entries)[0])
+
+
+def list_pieces(entries: EntryList) -> tuple[Sequence[bytes], int]:
+    """A list's JSON as pieces that commas go between, made of its items' own bytes; and its length in all."""
     metadata: dict[str, Any] = {"resourceVersion": str(entries.resource_version)}
     if entries.continue_:
         metadata["continue"] = entries.continue_
@@ -234,7 +261,23 @@ def list_bytes(entries: EntryList) -> bytes:
         metadata["remainingItemCount"] = entries.remaining
     head = {"kind": entries.kind.list_kind, "apiVersion": entries.kind.api_version, "metadata": metadata}
     start = orjson.dumps(head)[:-1] + b',"items":['
-    return b"".join((start, b",".join([e.raw for e in entries.entries]), b"]}"))
+    pieces = [entry.raw for entry in entries.entries]
+    if not pieces:
+        return [start + b"]}"], len(start) + 2
+    pieces[0] = start + pieces[0]
+    pieces[-1] += b"]}"
+    return pieces, sum(map(len, pieces)) + len(pieces) - 1
+
+
+def _slices(pieces: Sequence[bytes]) -> Iterator[bytes]:
+    """The pieces with commas between, some `_SLICE` bytes at a time."""
+    first, size = 0, 0
+    for count, piece in enumerate(pieces, 1):
+        size += len(piece) + 1
+        if size >= _SLICE and count < len(pieces):
+            yield b",".join((*pieces[first:count], b""))
+            first, size = count, 0
+    yield b",".join(pieces[first:])
 
 
 def list_object(entries: EntryList) -> dict[str, Any]:

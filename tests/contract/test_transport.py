@@ -127,3 +127,12 @@ async def test_informers_and_controllers_work_over_it(case: Case) -> None:
     running_.cancel()
     await asyncio.gather(running_, return_exceptions=True)
     await informers.close()
+
+
+async def test_long_lists(case: Case) -> None:
+    made = {f"c{number:03}" for number in range(300)}
+    for name in made:
+        await case.client.create("configmaps", named(name, "default", data={"k": "x" * 5_000}))
+    found = await case.client.list("configmaps", "default")
+    assert {meta.name(item) for item in found.items} >= made
+    assert all(len(item["data"]["k"]) == 5_000 for item in found.items if meta.name(item) in made)
