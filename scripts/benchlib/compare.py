@@ -1,7 +1,8 @@
 """Two runs side by side: what became better, what worse, and what is only noise. Pure.
 
-A change counts when it is greater than what measuring twice shows: the spread that the runs recorded (`scripts/bench --rounds N`),
-but never less than the floor of the unit, which was seen between runs of one commit on a quiet machine with two cores.
+A change counts when it is greater than what measuring twice shows: the spread that the runs recorded (`scripts/bench --rounds N`), but
+never less than a floor. The floors are what three rounds of one commit differed by on two cores while others worked there too: start-up
+and memory ±5 %, rates of writes ±7 %, percentiles ±12 % and more. Rates of reads, which take all of both cores, need rounds: ±25 to 50 %.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from scripts.benchlib.budgets import BUDGETS, is_more_better
 from scripts.benchlib.report import Figure, Report
 
-FLOORS = {"MB": 0.05, "ms": 0.25, "s": 0.10, "% core": 0.50}
+FLOORS = {"MB": 0.05, "ms": 0.15, "s": 0.05, "% core": 0.50}
 """Relative change that says nothing, by unit; others have OTHER."""
 OTHER = 0.10
 

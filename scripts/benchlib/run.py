@@ -17,6 +17,8 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
@@ -25,6 +27,8 @@ from scripts.benchlib.report import ROOT, Report
 from scripts.benchlib.series import Series, point_of
 from scripts.benchlib.waiting import Skip
 
+PATIENCE = 10
+"""Seconds in which a cancelled section has to move."""
 GRACE = 60
 """Seconds that a section has for cleaning up after its limit."""
 
@@ -60,8 +64,8 @@ class Run:
         _send("say", text=text)
 
 
-class _OutOfTime(BaseException):
-    """Stops the section's loop, whose tasks are then cancelled."""
+class OutOfTime(BaseException):
+    """Raised in the main thread where it blocks outside the loop."""
 
 
 def _send(what: str, **arguments: Any) -> None:
@@ -77,52 +81,61 @@ def main() -> None:
     from scripts.benchlib.sections import SECTIONS
 
     name, options = sys.argv[1], Options(**json.loads(sys.argv[2]))
-    limit = SECTIONS[name].limit
-
-    def out_of_time(_signal: int, frame: FrameType | None) -> None:
-        signal.alarm(0)
-        where = _waiting(frame)
-        print(where, file=sys.stderr, flush=True)
-        _send("fail", reason=f"not done after {limit} s")
-        raise _OutOfTime
-
-    signal.signal(signal.SIGALRM, out_of_time)
-    signal.alarm(limit)
+    section = SECTIONS[name]
+    signal.signal(signal.SIGALRM, _interrupt)
     try:
-        uvloop.run(SECTIONS[name].function(Run(options)))
+        uvloop.run(within(section.limit, section.function(Run(options))))
     except Skip as reason:
         _send("skip", reason=str(reason))
-    except _OutOfTime:
-        pass
+    except OutOfTime:
+        pass  # said already
     except Exception as error:
         _send("fail", reason=f"{type(error).__name__}: {error}")
         raise
 
 
-def _waiting(frame: FrameType | None) -> str:
-    """Where every task and every thread of this process is."""
+async def within(limit: float, section: Coroutine[Any, Any, None]) -> None:
+    """The section, cancelled at its limit after it was said where it waits.
+
+    A thread looks after the time, because the loop itself may be what does not go on. It cancels the section; if that does not help
+    either, the main thread blocks outside the loop (in a wait for a process, say) and is interrupted there.
+    """
+    loop, task, done = asyncio.get_running_loop(), asyncio.ensure_future(section), threading.Event()
+
+    def look_after() -> None:
+        if done.wait(limit):
+            return
+        print(_waiting(loop), file=sys.stderr, flush=True)
+        _send("fail", reason=f"not done after {limit:g} s")
+        loop.call_soon_threadsafe(task.cancel)
+        if not done.wait(PATIENCE):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
+    threading.Thread(target=look_after, name="limit", daemon=True).start()
+    try:
+        await task
+    except asyncio.CancelledError:
+        raise OutOfTime from None
+    finally:
+        done.set()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise OutOfTime
+
+
+def _waiting(loop: asyncio.AbstractEventLoop) -> str:
+    """Where every task of the loop and every thread of this process is."""
     text = io.StringIO()
     print("-- out of time; the tasks wait here:", file=text)
-    for task in _all_tasks():
+    for task in asyncio.all_tasks(loop):
         task.print_stack(limit=8, file=text)
     print("-- and the threads here:", file=text)
-    frames: dict[Any, FrameType | None] = {**sys._current_frames()}
-    frames[threading.main_thread().ident] = frame
+    frames = sys._current_frames()
     for thread in threading.enumerate():
         print(f"{thread.name}:", file=text)
-        at = frames.get(thread.ident)
-        for _ in range(8):
-            if at is None:
-                break
-            print(f"  {at.f_code.co_filename}:{at.f_lineno} {at.f_code.co_qualname}", file=text)
-            at = at.f_back
+        print("".join(traceback.format_stack(frames.get(thread.ident or 0), limit=8)), file=text)
     return text.getvalue()
-
-
-def _all_tasks() -> set[asyncio.Task[Any]]:
-    with contextlib.suppress(RuntimeError):
-        return asyncio.all_tasks(asyncio.get_running_loop())
-    return set()
 
 
 # --- the side of scripts/bench --------------------------------------------------------------------------------------------

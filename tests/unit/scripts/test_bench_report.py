@@ -46,12 +46,13 @@ def test_every_budget_has_a_bound() -> None:
 
 
 def test_a_missed_budget_fails_the_run() -> None:
-    made = Report()
-    made.add("GET one object", 6000)
-    assert made.all_met
-    made.add("cold start to /readyz", 1.5)
-    assert not made.all_met
-    assert "NOT MET" in made.table()
+    good, bad = Report(), Report()
+    for each in (good, bad):
+        each.add("GET one object", 6000)
+    bad.add("cold start to /readyz", 1.5)
+    assert good.all_met
+    assert not bad.all_met
+    assert "NOT MET" in bad.table()
 
 
 def test_a_failed_section_fails_the_run() -> None:
