@@ -38,8 +38,8 @@ NODE_SIZES = (10, 100, 1_000, 5_000)
 WATCHER_SIZES = (1, 10, 100, 1_000)
 BOUND = "/api/v1/namespaces/default/pods?watch=true&fieldSelector=spec.nodeName!%3D"
 _CLIENTS = 16
-_REST = 4
-"""Seconds."""
+_REST = 10
+"""Seconds, in which a node renews its lease once."""
 _PLENTY = 2_000
 """Pods a node takes that is there for being scheduled to."""
 

@@ -48,8 +48,8 @@ def draw(report: Report, path: Path) -> None:
 def _draw_panel(panel: Any, series: Series) -> None:
     panel.set_visible(True)
     sizes = [point.size for point in series.points]
-    costs = [point.cost for point in series.points]
-    walls = [1e6 * point.wall / point.count for point in series.points]
+    costs = [max(point.cost, 0.1) for point in series.points]  # nothing at all has no place on such an axis
+    walls = [point.time for point in series.points]
     panel.loglog(sizes, walls, "s:", color=WALL, markersize=3, linewidth=1, label="time")
     panel.loglog(sizes, costs, "o-", color=CPU, linewidth=2, label="CPU of the server")
     for step in series.steep():
@@ -64,7 +64,10 @@ def _draw_panel(panel: Any, series: Series) -> None:
             fontsize=8,
         )
     for step in series.steps():
-        middle = math.sqrt(step.begin.size * step.end.size), math.sqrt(step.begin.cost * step.end.cost)
+        middle = (
+            math.sqrt(step.begin.size * step.end.size),
+            math.sqrt(max(step.begin.cost, 0.1) * max(step.end.cost, 0.1)),
+        )
         panel.annotate(f"^{step.slope:.2f}", middle, (0, -14), textcoords="offset points", ha="center", fontsize=7,
                        color=STEEP if step.is_steep else "#555555")  # fmt: skip
     low, high = min(costs + walls), max(costs + walls)

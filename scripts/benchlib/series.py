@@ -31,6 +31,11 @@ class Point:
         """Microseconds of CPU for one object."""
         return 1e6 * self.cpu / self.count
 
+    @property
+    def time(self) -> float:
+        """Microseconds that passed for one object."""
+        return 1e6 * self.wall / self.count
+
 
 def point_of(raw: Mapping[str, Any]) -> Point:
     """From JSON."""
@@ -59,7 +64,8 @@ class Step:
         return self.slope > STEEP
 
     def _slope(self, before: float, after: float) -> float:
-        each = (after / self.end.count) / (before / self.begin.count)
+        least = 1e-6  # of what did nothing at all in its time
+        each = max(after, least) / self.end.count / (max(before, least) / self.begin.count)
         return math.log(each) / math.log(self.end.size / self.begin.size) + (0.0 if self.fixed else 1.0)
 
 
@@ -92,8 +98,7 @@ class Series:
         for point, step in zip(self.points, before, strict=True):
             slope, wall = (f"{step.slope:.2f}", f"{step.wall_slope:.2f}") if step else ("", "")
             mark = "  worse than linear" if step and step.is_steep else ""
-            time = 1e6 * point.wall / point.count
-            rows.append(f"{point.size:>52,} {point.cost:>16,.1f} {slope:>6} {time:>16,.1f} {wall:>6}{mark}")
+            rows.append(f"{point.size:>52,} {point.cost:>16,.1f} {slope:>6} {point.time:>16,.1f} {wall:>6}{mark}")
             if mark and point.top:
                 rows += [f"        {line}" for line in point.top]
         return rows

@@ -34,6 +34,11 @@ def test_what_is_measured_is_what_was_added() -> None:
     assert series.steps()[0].slope == pytest.approx(1.0)
 
 
+def test_what_cost_nothing_has_a_slope_too() -> None:
+    assert grown(0, 1).steps()[0].slope > 1
+    assert grown(0, 0).steps()[0].slope == pytest.approx(0.0)
+
+
 def test_only_steep_steps_are_marked() -> None:
     series = grown(10, 11, 20)
     assert [step.end.size for step in series.steep()] == [1000]
