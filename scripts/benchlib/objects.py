@@ -18,6 +18,8 @@ from scripts.benchlib.waiting import until
 
 PODS = "/api/v1/namespaces/default/pods"
 NODES = "/api/v1/nodes"
+OVERHEAD = 220
+"""Bytes of a stored ConfigMap around its one value: names, times, uid."""
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -63,7 +65,7 @@ def small_pod(name: str, node: str = "nobody") -> dict[str, Any]:
 def config_map(name: str, size: int) -> dict[str, Any]:
     """A ConfigMap that takes about `size` bytes where it is stored."""
     metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "x" * max(1, size - 330)}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "x" * max(1, size - OVERHEAD)}}
 
 
 def deployment(name: str, replicas: int) -> dict[str, Any]:

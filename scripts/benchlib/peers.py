@@ -18,7 +18,7 @@ from minik.clock import SystemClock
 from minik.storage.base import Op
 from minik.storage.sqlite import SqliteStore
 from scripts.benchlib import load
-from scripts.benchlib.objects import CONFIGMAPS
+from scripts.benchlib.objects import CONFIGMAPS, OVERHEAD
 from scripts.benchlib.process import tls_of
 
 
@@ -130,8 +130,8 @@ class Https:
 def _config_map(key: str, value: bytes) -> bytes:
     labels = {"watched": "1"} if key.startswith("watched-") else {}
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": key, "labels": labels}}
-    # What the API adds to it, names, times, the field manager, is some 330 bytes: stored, all three hold about as much.
-    return json.dumps({**body, "data": {"a": value[330:].decode()}}).encode()
+    # Less what the API adds to it: stored, all three hold as much.
+    return json.dumps({**body, "data": {"a": value[OVERHEAD:].decode()}}).encode()
 
 
 def peer_of(spec: dict[str, Any]) -> Peer:

@@ -68,8 +68,16 @@ def _draw_panel(panel: Any, series: Series) -> None:
             math.sqrt(step.begin.size * step.end.size),
             math.sqrt(max(step.begin.cost, 0.1) * max(step.end.cost, 0.1)),
         )
-        panel.annotate(f"^{step.slope:.2f}", middle, (0, -14), textcoords="offset points", ha="center", fontsize=7,
-                       color=STEEP if step.is_steep else "#555555")  # fmt: skip
+        panel.annotate(
+            f"^{step.slope:.2f}",
+            middle,
+            (0, -14),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            color=STEEP if step.is_steep else "#555555",
+            bbox={"fc": "white", "ec": "none", "pad": 0.4},
+        )
     low, high = min(costs + walls), max(costs + walls)
     center = math.sqrt(low * high)
     panel.set_ylim(min(low / 2, center / 12), max(high * 2, center * 12))

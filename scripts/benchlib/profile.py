@@ -49,7 +49,7 @@ class Profile:
 def profiled(pid: int) -> Iterator[Profile]:
     """Sample the process while the block runs."""
     profile, record = Profile(), _Record()
-    with _recorded(pid, "raw", 200, record):
+    with _recorded(pid, "raw", 200, "--gil", record):
         yield profile
     profile.top = plan_top(record.text.splitlines())
 
@@ -58,7 +58,7 @@ def profiled(pid: int) -> Iterator[Profile]:
 def stalls(pid: int, longest: float, found: list[str]) -> Iterator[None]:
     """Adds to `found`, at the end of the block, what the loop's thread did without a break for longer than `longest` seconds."""
     record = _Record()
-    with _recorded(pid, "chrometrace", 250, record):
+    with _recorded(pid, "chrometrace", 250, "--idle", record):
         yield
     found += plan_stalls(json.loads(record.text or "[]"), longest)
 
@@ -70,7 +70,7 @@ class _Record:
 
 
 @contextlib.contextmanager
-def _recorded(pid: int, form: str, rate: int, record: _Record) -> Iterator[None]:
+def _recorded(pid: int, form: str, rate: int, which: str, record: _Record) -> Iterator[None]:
     tool = shutil.which("py-spy", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
     if tool is None:
         yield
@@ -78,7 +78,7 @@ def _recorded(pid: int, form: str, rate: int, record: _Record) -> Iterator[None]
     with tempfile.TemporaryDirectory(prefix="minik-bench-") as directory:
         output = Path(directory) / "samples"
         child = subprocess.Popen(
-            [tool, "record", "--pid", str(pid), "--format", form, "--rate", str(rate), "--nonblocking", "--gil",
+            [tool, "record", "--pid", str(pid), "--format", form, "--rate", str(rate), "--nonblocking", which,
              "--output", str(output)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
