@@ -8,10 +8,10 @@ import click
 
 
 def parse_ttl(text: str) -> timedelta | None:
-    """`30m`, `24h`, `7d`, `90s`; None for 0. Raises click.BadParameter."""
+    """`30m`, `24h`, `7d`, `90s`; None for 0; seven digits at most. Raises click.BadParameter."""
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     if text == "0":
         return None
-    if text[:-1].isdigit() and text[-1] in units and int(text[:-1]) > 0:
+    if len(text) <= 8 and text[:-1].isdecimal() and text[-1] in units and int(text[:-1]) > 0:
         return timedelta(**{units[text[-1]]: int(text[:-1])})
     raise click.BadParameter(f"{text!r} is not a time like 30m, 24h or 7d")

@@ -51,7 +51,7 @@ def command(
     try:
         if output in ("json", "yaml"):
             look.show_objects(wanted)
-        elif not look.show(wanted) and not watch:
+        elif not look.show(wanted) and not watch and not look.missing:
             click.echo(f"No resources found{f' in {scope} namespace' if scope else ''}.", err=True)
         if watch:
             look.follow(*wanted[0])

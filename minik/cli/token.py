@@ -62,8 +62,9 @@ def list_(data_dir: Path | None) -> None:
         return list(found.items)
 
     now = SystemClock().now()
+    found = _with_admin(data_dir, find)
     click.echo(f"{'ID':8}{'EXPIRES':24}{'STATE':9}DESCRIPTION")
-    for secret in _with_admin(data_dir, find):
+    for secret in found:
         expires = _field(secret, "expiration")
         state = "expired" if expires and times.parse_time(expires) <= now else "valid"
         click.echo(f"{_field(secret, 'token-id'):8}{expires or 'never':24}{state:9}{_field(secret, 'description')}")
