@@ -118,7 +118,7 @@ def test_spread_reach_cut_and_heal(cluster: Cluster) -> None:
     def replaced() -> bool:
         pods = cluster.pods()
         return len(pods) == 4 and all(
-            p["spec"]["nodeName"] == "n1" and any(s["ready"] for s in p["status"].get("containerStatuses", []))
+            p["spec"].get("nodeName") == "n1" and any(s["ready"] for s in p["status"].get("containerStatuses", []))
             for p in pods
         )
 
