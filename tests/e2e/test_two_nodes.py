@@ -98,7 +98,8 @@ def test_spread_reach_cut_and_heal(cluster: Cluster) -> None:
     addresses = {p["metadata"]["name"]: p["status"]["podIP"] for p in cluster.pods()}
     for name in NODES:
         for pod_name, address in addresses.items():
-            assert kubectl("exec", f"client-{name}", "--", *get(address, 8080)).splitlines()[-1] == pod_name
+            ask = ("exec", f"client-{name}", "--", *get(address, 8080))
+            kubectl.eventually(lambda out, own=pod_name: out.splitlines()[-1:] == [own], *ask)
         ask = ("exec", f"client-{name}", "--", *get("web", 80))
         kubectl.eventually(lambda out: out.splitlines()[-1:] in [[n] for n in addresses], *ask)
     service = kubectl.get("service", "web")["spec"]
