@@ -39,6 +39,7 @@ class NodeRoutes:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="minik-routes")
         self._tasks = Tasks("node routes")
         self._listener: Listener | None = None
+        self._keeping = False
 
     def update_node(self, name: str, node: ROObj | None) -> None:
         """The Node `name` as it is now; None when it is gone."""
@@ -52,9 +53,11 @@ class NodeRoutes:
 
     async def start(self) -> None:
         """All nodes have been told: make the routes, remove stale ones, and keep them. Raises OSError."""
-        await self.apply()
-        if self._listener is None:
+        if self._listener is None:  # first: a node that is told of while the routes are made is not missed
             self._listener = Listener(self.apply)
+        await self.apply()
+        if not self._keeping:
+            self._keeping = True
             self._tasks.start("keep", self._listener.run())
 
     async def apply(self) -> None:
