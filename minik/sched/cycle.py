@@ -8,26 +8,41 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import add
 
 from minik.sched.columns import Window
 from minik.sched.filters import node_affinity
-from minik.sched.plugins import Check, Plugins
+from minik.sched.plugins import Check, No, Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+from minik.sched.whatif import trial
 
 MIN_FEASIBLE = 100
 """With so many feasible nodes a search may stop (kube-scheduler's minFeasibleNodesToFind)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refusal:
-    """Which filter refused a node, and why in words."""
+    """Which filter refused a node, and why: `reasons` in kube-scheduler's words, `detail` with the numbers.
+
+    `resolvable`: whether the removal of pods could help (see `plugins.No`).
+    """
 
     filter: str
-    reason: str
+    reasons: tuple[str, ...]
+    resolvable: bool = True
+    explain: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def reason(self) -> str:
+        return ", ".join(self.reasons)
+
+    @property
+    def detail(self) -> str:
+        """What stands behind the reasons, or ""."""
+        return self.explain() if self.explain else ""
 
 
 @dataclass(slots=True)
@@ -55,7 +70,7 @@ class Decision:
         """Why the pod fits nowhere, in kube-scheduler's words."""
         if not self.total:
             return "no nodes available to schedule pods"
-        counts = Counter(r.reason for r in self.refusals.values())
+        counts = Counter(reason for refusal in self.refusals.values() for reason in refusal.reasons)
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
         return f"0/{self.total} nodes are available: {reasons}."
 
@@ -112,15 +127,50 @@ def _search(
     found: list[NodeInfo] = []
     for node in nodes:
         for name, check in checks:
-            reason = check(node)
-            if reason is not None:
-                decision.refusals[node.name] = Refusal(name, reason)
+            no = check(node)
+            if no is not None:
+                decision.refusals[node.name] = _refusal(name, no)
                 break
         else:
             found.append(node)
             if len(found) >= wanted:
                 break
     return found
+
+
+def _refusal(name: str, no: No | str) -> Refusal:
+    return Refusal(name, (no,)) if isinstance(no, str) else Refusal(name, no.reasons, no.resolvable, no.explain)
+
+
+def refusal_of(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Refusal | None:
+    """Why `pod` cannot run on this one node, or None if it can. Pods nominated to the node do not count."""
+    for each in plugins.filters:
+        check = each.prepare(pod, cluster)
+        no = check(node) if check is not None else None
+        if no is not None:
+            return _refusal(each.name, no)
+    return None
+
+
+def fits(
+    pod: PodInfo,
+    node_name: str,
+    cluster: Cluster,
+    plugins: Plugins,
+    *,
+    removed: Iterable[PodInfo] = (),
+    added: Iterable[PodInfo] = (),
+) -> Refusal | None:
+    """Why `pod` could not run on that node without the pods `removed` and with those `added` to it, or None if it could."""
+    with trial(cluster) as what_if:
+        for victim in removed:
+            what_if.remove(victim)
+        for other in added:
+            what_if.add(other, node_name)
+        node = cluster.get(node_name)
+        if node is None or node.obj is None:
+            return Refusal("", ("node(s) are not known",), resolvable=False)
+        return refusal_of(pod, node, cluster, plugins)
 
 
 def _best(

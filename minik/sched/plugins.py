@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from minik.sched.columns import Column, Window
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
-Check: TypeAlias = Callable[[NodeInfo], str | None]
-"""A node → why the pod cannot run there (as FailedScheduling says it), or None if it can."""
+if TYPE_CHECKING:
+    from minik.sched.hooks import BindStep, Follower
+
+
+@dataclass(slots=True)
+class No:
+    """Why a pod cannot run on a node. `resolvable`: the removal of pods could help (kube-scheduler's Unschedulable); if not, preemption
+    need not try (UnschedulableAndUnresolvable). `explain` gives the numbers, for people: made only when somebody asks."""
+
+    reasons: tuple[str, ...]
+    resolvable: bool = True
+    explain: Callable[[], str] | None = None
+
+
+Check: TypeAlias = Callable[[NodeInfo], No | str | None]
+"""A node → why the pod cannot run there (in kube-scheduler's words; a bare text is a `No` that is resolvable), or None if it can."""
 
 Rates: TypeAlias = Sequence[float]
 """How well each of the nodes suits, 0 to 100. All at once: for hundreds of nodes a call for each would cost more than the rating."""
@@ -44,6 +58,8 @@ class Plugins:
 
     filters: Sequence[Filter]
     scores: Sequence[Score]
+    steps: Sequence[BindStep] = ()
+    followers: Sequence[Follower] = ()
 
 
 def default_plugins() -> Plugins:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from minik.api import meta
 from minik.api.core_v1 import pods
@@ -20,6 +20,9 @@ from minik.sched.columns import Column, Window
 ZONE = "topology.kubernetes.io/zone"
 MAX_COLUMNS = 32
 """What is remembered of all nodes: a few shapes of pods, and as many owners."""
+
+
+_Part = TypeVar("_Part")
 
 
 class PodInfo:
@@ -132,6 +135,9 @@ class Cluster:
         """How many known nodes have taints, and are unschedulable: where none is, nobody need look at each."""
         self._columns: OrderedDict[str, Column] = OrderedDict()
         self._owners: dict[str, dict[str, int]] = {}
+        self._nominated: dict[str, dict[str, PodInfo]] = {}
+        self._nominations: dict[str, str] = {}
+        self._parts: dict[type[Any], Any] = {}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -151,6 +157,11 @@ class Cluster:
         """The node a pod counts on, or ""."""
         return self._where.get(uid, "")
 
+    def placed(self, uid: str) -> tuple[PodInfo, str] | None:
+        """A pod that counts on a node, and that node's name."""
+        name = self._where.get(uid)
+        return (self._nodes[name].pods[uid], name) if name is not None else None
+
     def column(self, key: str, compute: Callable[[NodeInfo], float]) -> Column:
         """What `compute` gives of each node: not negative, and of nothing but the node's own state. `key` names it."""
         column = self._columns.get(key)
@@ -161,6 +172,37 @@ class Cluster:
         else:
             self._columns.move_to_end(key)
         return column
+
+    def part(self, kind: type[_Part]) -> _Part:
+        """What plugins know beyond nodes and pods, kept up to date by their followers (`hooks.py`): one of each class, made when
+        first asked for."""
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts[kind] = kind()
+        return found
+
+    def nominate(self, pod: PodInfo, node_name: str) -> None:
+        """Preemption makes room there for `pod`, which waits: pods of lower priority are scheduled as if it were there already."""
+        self.unnominate(pod.uid)
+        self._nominated.setdefault(node_name, {})[pod.uid] = pod
+        self._nominations[pod.uid] = node_name
+
+    def unnominate(self, uid: str) -> None:
+        """The pod has a node now, is gone, or waits for no node in particular any more."""
+        name = self._nominations.pop(uid, None)
+        if name is not None:
+            del self._nominated[name][uid]
+            if not self._nominated[name]:
+                del self._nominated[name]
+
+    def nomination(self, uid: str) -> str:
+        """The node that a waiting pod is nominated to, or ""."""
+        return self._nominations.get(uid, "")
+
+    @property
+    def nominated(self) -> Mapping[str, Mapping[str, PodInfo]]:
+        """node name → uid → waiting pod that is nominated to it."""
+        return self._nominated
 
     def window(self, start: int, count: int) -> Window:
         """`count` nodes from number `start` on."""
