@@ -1,14 +1,15 @@
 """Telling the API server what was decided: bindings, and why a pod could not be placed.
 
 Bindings run concurrently, at most `MAX_IN_FLIGHT`; the loop has already counted the pod on its node and takes it back if the
-server refuses.
+server refuses. What plugins have to do before a binding (`hooks.BindStep.pre_bind`) may take long: such pods wait beside those.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from minik.aio import Tasks
 from minik.api import meta, times
@@ -17,11 +18,15 @@ from minik.api.meta import Obj, ROObj
 from minik.client.client import Client
 from minik.client.recorder import Recorder
 from minik.clock import Clock
+from minik.sched.hooks import BindStep
 from minik.sched.queue import Waiting
+from minik.sched.snapshot import Cluster
 
 log = logging.getLogger("minik.sched")
 
 MAX_IN_FLIGHT = 64
+MAX_PREPARING = 2048
+"""Pods whose steps are under way; with more of them, nothing more is decided until one is done."""
 
 
 class Outcome(Protocol):
@@ -41,19 +46,52 @@ class Binder:
         self._outcome = outcome
         self._tasks = Tasks("sched.binder")
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._preparing: dict[str, asyncio.Task[Any]] = {}
+        self._binding = 0
 
-    def bind_nowait(self, waiting: Waiting, node: str) -> None:
-        """Start binding the pod to `node`; `outcome` hears how it went."""
-        self._tasks.start(f"bind {waiting.pod.key}", self._bind(waiting, node))
+    @property
+    def busy(self) -> bool:
+        """Whether so much is under way that deciding more would only make a longer queue."""
+        return self._binding >= 2 * MAX_IN_FLIGHT or len(self._preparing) >= MAX_PREPARING
+
+    def bind_nowait(self, waiting: Waiting, node: str, steps: Sequence[BindStep], cluster: Cluster) -> None:
+        """Start binding the pod to `node`, after `steps`; `outcome` hears how it went, unless it is cancelled."""
+        name = f"bind {waiting.pod.key}"
+        if steps:
+            task = self._tasks.start(name, self._prepare(waiting, node, steps, cluster))
+            self._preparing[waiting.pod.uid] = task
+        else:
+            self._binding += 1
+            self._tasks.start(name, self._bind(waiting, node))
+
+    def cancel(self, uid: str) -> bool:
+        """The pod is gone: its steps need not be finished. A binding that has been sent runs on (False), and is refused."""
+        task = self._preparing.pop(uid, None)
+        return task is not None and task.cancel()
+
+    async def _prepare(self, waiting: Waiting, node: str, steps: Sequence[BindStep], cluster: Cluster) -> None:
+        try:
+            for step in steps:
+                await step.pre_bind(waiting.pod, node, cluster, self._client)
+        except StatusError as error:
+            self._outcome.refused(waiting, node, error)
+            return
+        finally:
+            if self._preparing.get(waiting.pod.uid) is asyncio.current_task():
+                del self._preparing[waiting.pod.uid]
+        self._binding += 1
+        await self._bind(waiting, node)
 
     async def _bind(self, waiting: Waiting, node: str) -> None:
         pod = waiting.pod
-        async with self._slots:
-            try:
+        try:
+            async with self._slots:
                 await self._client.bind(pod.key, node, uid=pod.uid)
-            except StatusError as error:
-                self._outcome.refused(waiting, node, error)
-                return
+        except StatusError as error:
+            self._outcome.refused(waiting, node, error)
+            return
+        finally:
+            self._binding -= 1
         self._outcome.bound(waiting, node)
         self._recorder.event(
             pod.obj, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}", action="Binding"

@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from minik.aio import Tasks
 from minik.api import meta
@@ -18,12 +20,13 @@ from minik.api.core_v1 import pods
 from minik.api.errors import NotFound, StatusError
 from minik.api.meta import Key, ROObj
 from minik.client.client import Client
-from minik.client.informer import Informers
+from minik.client.informer import Informer, Informers
 from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 from minik.metrics import Metrics
-from minik.sched.binder import MAX_IN_FLIGHT, Binder
+from minik.sched.binder import Binder
 from minik.sched.cycle import schedule
+from minik.sched.hooks import BindStep, Follower
 from minik.sched.plugins import Plugins, default_plugins
 from minik.sched.queue import SchedulingQueue, Waiting
 from minik.sched.snapshot import Cluster, PodInfo
@@ -38,6 +41,15 @@ _NODE_CHANGED = frozenset({
 })  # fmt: skip
 _TURN = 0.005
 """Seconds of deciding before other tasks of the process get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A pod that counts on its node already, while its binding is under way."""
+
+    pod: PodInfo
+    node: str
+    steps: Sequence[BindStep]
 
 
 class Scheduler:
@@ -58,7 +70,7 @@ class Scheduler:
         self.name = name
         self.cluster = Cluster()
         self._queue = SchedulingQueue()
-        self._assumed: dict[Key, str] = {}
+        self._assumed: dict[Key, Assumed] = {}
         self._informers = informers
         self._clock = clock
         self._plugins = plugins or default_plugins()
@@ -67,7 +79,6 @@ class Scheduler:
         self._tasks = Tasks("sched")
         self._wake = asyncio.Event()
         self._start_at = 0
-        self._binding = 0
         attempts = metrics.counter("scheduler_schedule_attempts_total", "Scheduling attempts by result.", ["result"])
         self._scheduled = attempts.labels("scheduled")
         self._unschedulable = attempts.labels("unschedulable")
@@ -81,13 +92,28 @@ class Scheduler:
         all_pods = self._informers.of("pods")
         nodes.add_handler(added=self._node_set, updated=self._node_updated, deleted=self._node_deleted)
         all_pods.add_handler(added=self._pod_set, updated=self._pod_updated, deleted=self._pod_deleted)
-        await nodes.wait_synced()
-        await all_pods.wait_synced()
+        followed = [self._follow(follower) for follower in dict.fromkeys(self._plugins.followers)]
+        for informer in (nodes, all_pods, *followed):
+            await informer.wait_synced()
         self._tasks.start("loop", self._run())
 
     async def close(self) -> None:
         await self._tasks.close()
         await self._binder.close()
+
+    def _follow(self, follower: Follower) -> Informer:
+        def added(obj: ROObj) -> None:
+            self._moved(follower.added(self.cluster, obj))
+
+        def updated(old: ROObj, new: ROObj) -> None:
+            self._moved(follower.updated(self.cluster, old, new))
+
+        def deleted(obj: ROObj) -> None:
+            self._moved(follower.deleted(self.cluster, obj))
+
+        informer = self._informers.of(follower.resource)
+        informer.add_handler(added=added, updated=updated, deleted=deleted)
+        return informer
 
     # --- what happens in the cluster ---------------------------------------------------------------------------------
 
@@ -111,14 +137,15 @@ class Scheduler:
         key = meta.key(obj)
         if obj["spec"].get("nodeName"):
             self._queue.discard(key)
-            self._assumed.pop(key, None)
+            self._settle(key, node=obj["spec"]["nodeName"])
             if pods.is_finished(obj):
                 self._release(obj)
             else:
                 pod = PodInfo(obj)
                 self.cluster.set_pod(pod, pod.node)
         elif key in self._assumed:
-            return
+            if meta.is_deleting(obj) and self._binder.cancel(meta.uid(obj)):
+                self._pod_deleted(obj)
         elif meta.is_deleting(obj) or pods.is_finished(obj):
             self._queue.discard(key)
         elif (obj["spec"].get("schedulerName") or SCHEDULER_NAME) == self.name and not obj["spec"].get(
@@ -142,8 +169,19 @@ class Scheduler:
     def _pod_deleted(self, obj: ROObj) -> None:
         key = meta.key(obj)
         self._queue.discard(key)
-        self._assumed.pop(key, None)
+        self._settle(key, node="")
         self._release(obj)
+
+    def _settle(self, key: Key, *, node: str) -> None:
+        """It is known where the pod is ("": gone): what was assumed is true, or has to be taken back."""
+        assumed = self._assumed.pop(key, None)
+        if assumed is not None and assumed.node != node:
+            self._binder.cancel(assumed.pod.uid)
+            self._unreserve(assumed)
+
+    def _unreserve(self, assumed: Assumed) -> None:
+        for step in reversed(assumed.steps):
+            step.unreserve(assumed.pod, assumed.node, self.cluster)
 
     def _release(self, obj: ROObj) -> None:
         if self.cluster.node_of(meta.uid(obj)):
@@ -151,7 +189,7 @@ class Scheduler:
             self._moved(_POD_LEFT)
 
     def _moved(self, helps: frozenset[str]) -> None:
-        if self._queue.moved(helps=helps, now=self._clock.monotonic()):
+        if helps and self._queue.moved(helps=helps, now=self._clock.monotonic()):
             self._wake.set()
 
     # --- deciding --------------------------------------------------------------------------------------------------
@@ -160,7 +198,7 @@ class Scheduler:
         while True:
             self._wake.clear()
             turn_ends = self._clock.monotonic() + _TURN
-            while self._binding < 2 * MAX_IN_FLIGHT:
+            while not self._binder.busy:
                 waiting = self._queue.pop(now=self._clock.monotonic())
                 if waiting is None:
                     break
@@ -172,7 +210,7 @@ class Scheduler:
 
     async def _wait(self) -> None:
         now = self._clock.monotonic()
-        when = None if self._binding >= 2 * MAX_IN_FLIGHT else self._queue.next_wake(now=now)
+        when = None if self._binder.busy else self._queue.next_wake(now=now)
         if when is None:
             await self._wake.wait()
             return
@@ -191,26 +229,30 @@ class Scheduler:
             self._queue.failed(waiting, reasons=reasons, now=self._clock.monotonic())
             self._binder.explain_nowait(waiting, decision.summary())
             return
+        steps = [step for step in self._plugins.steps if step.wants(pod, self.cluster)]
         self.cluster.set_pod(pod, decision.node)
-        self._assumed[pod.key] = decision.node
-        self._binding += 1
-        self._binder.bind_nowait(waiting, decision.node)
+        self._assumed[pod.key] = Assumed(pod, decision.node, steps)
+        for step in steps:
+            step.reserve(pod, decision.node, self.cluster)
+        self._binder.bind_nowait(waiting, decision.node, steps, self.cluster)
 
     def bound(self, waiting: Waiting, node: str) -> None:
         """The server took the binding; the informer will show it."""
         del node
         self._scheduled.inc()
-        self._binding -= 1
         self._queue.discard(waiting.pod.key)
         self._wake.set()
 
     def refused(self, waiting: Waiting, node: str, error: StatusError) -> None:
         """The server did not take it: forget the assumption and try again later, unless the pod is gone."""
         self._failed.inc()
-        self._binding -= 1
         pod = waiting.pod
-        if self._assumed.pop(pod.key, None) is not None and self.cluster.node_of(pod.uid) == node:
-            self.cluster.remove_pod(pod.uid)
+        assumed = self._assumed.get(pod.key)
+        if assumed is not None and assumed.pod.uid == pod.uid:
+            del self._assumed[pod.key]
+            self._unreserve(assumed)
+            if self.cluster.node_of(pod.uid) == node:
+                self.cluster.remove_pod(pod.uid)
         if isinstance(error, NotFound):
             self._queue.discard(pod.key)
         else:
