@@ -30,6 +30,7 @@ from minik.config import CLUSTER_CIDR, CLUSTER_DOMAIN, DNS_SERVICE_IP, SERVICE_C
 
 log = logging.getLogger("minik.agent")
 
+ZONE_LABEL = "topology.kubernetes.io/zone"
 _RETRY_SECONDS = 5.0
 
 
@@ -95,12 +96,17 @@ class NodeServices:
             feed(services, dns.update_service),
             feed(slices, dns.update_slice),
             feed(nodes, lambda key, node: routes.update_node(key.name, node)),
+            feed(nodes, lambda key, node: proxy.update_zone(self._zone(node)) if key.name == self._node_name else None),
         )
         for informer in (services, slices, nodes, own_pods):
             await informer.wait_synced()
         self._tasks.start("routes", self._until_started("routes to other nodes", routes.start))
         self._tasks.start("proxy", self._until_started("service rules", proxy.start))
         self._tasks.start("dns", self._until_started("cluster DNS", lambda: dns.start(DNS_SERVICE_IP)))
+
+    @staticmethod
+    def _zone(node: ROObj | None) -> str:
+        return meta.labels(node).get(ZONE_LABEL, "") if node is not None else ""
 
     async def _until_started(self, what: str, start: Callable[[], Awaitable[None]]) -> None:
         """One that cannot start now (an address in use, a firewall that reloads) does not keep the others from working."""

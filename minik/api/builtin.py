@@ -20,6 +20,7 @@ from minik.api.core_v1 import (
 )
 from minik.api.discovery_v1 import endpointslice
 from minik.api.kind import Kind
+from minik.api.networking_v1 import ingress, ingressclass, ipaddress, servicecidr
 from minik.api.registry import Registry
 
 BUILTIN: tuple[Kind, ...] = (
@@ -43,6 +44,10 @@ BUILTIN: tuple[Kind, ...] = (
     job.KIND,
     lease.KIND,
     endpointslice.KIND,
+    ingressclass.KIND,
+    ingress.KIND,
+    ipaddress.KIND,
+    servicecidr.KIND,
 )
 
 

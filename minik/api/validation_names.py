@@ -99,6 +99,36 @@ def dns_subdomain(text: str) -> tuple[str, ...]:
     return tuple(problems)
 
 
+_WILDCARD = r"\*\." + _SUBDOMAIN
+WILDCARD_ERROR = regex_error(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case"
+    " alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    _WILDCARD, "*.example.com",
+)  # fmt: skip
+_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
+
+
+def wildcard_subdomain(text: str) -> tuple[str, ...]:
+    """A host name whose first label is `*`."""
+    problems = []
+    if len(text) > 253:
+        problems.append(max_len(253))
+    if not re.fullmatch(_WILDCARD, text, re.ASCII):
+        problems.append(WILDCARD_ERROR)
+    return tuple(problems)
+
+
+def domain_prefixed_path(text: str) -> tuple[str, ...]:
+    """`example.com/path`: the name of a controller (IsDomainPrefixedPath)."""
+    domain, slash, path = text.partition("/")
+    if not slash or not domain or not path:
+        return ('must be a domain-prefixed path (such as "acme.io/foo")',)
+    problems = list(dns_subdomain(domain))
+    if not _PATH.fullmatch(path):
+        problems.append(regex_error("Invalid path", _PATH.pattern))
+    return tuple(problems)
+
+
 def dns_1035_label(text: str) -> tuple[str, ...]:
     problems = []
     if len(text) > 63:

@@ -90,7 +90,9 @@ class ControlPlane:
         transport = self._way(self.transport("system:kube-controller-manager"))
         self._informers = Informers(transport, self.registry, clock=clock, entropy=entropy)
         self.manager = Manager(
-            built_in(ca_certificate=self._ca_certificate.decode(), cluster_cidr=self._cluster_cidr),
+            built_in(
+                ca_certificate=self._ca_certificate.decode(), cluster_cidr=self._cluster_cidr, api_port=port
+            ),
             transport,
             self.registry,
             clock=clock,

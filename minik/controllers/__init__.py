@@ -7,15 +7,18 @@ something at the start), and a line here.
 from __future__ import annotations
 
 from minik.client.controller import Controller
-from minik.config import CLUSTER_CIDR
+from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
     cronjob,
     daemonset,
     deployment,
     endpoints,
     endpointslice,
+    endpointslicemirroring,
     garbagecollector,
+    ipaddresses,
     job,
+    loadbalancer,
     namespace,
     nodeipam,
     nodelifecycle,
@@ -24,14 +27,18 @@ from minik.controllers import (
     replicationcontroller,
     rootca,
     serviceaccount,
+    servicecidr,
     statefulset,
     tainteviction,
     ttlafterfinished,
 )
 
 
-def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[Controller, ...]:
-    """What a server runs. `ca_certificate`: PEM, published to every namespace; `cluster_cidr`: where nodes' pod ranges come from."""
+def built_in(
+    *, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR, api_port: int = DEFAULT_PORT
+) -> tuple[Controller, ...]:
+    """What a server runs. `ca_certificate`: PEM, published to every namespace; `cluster_cidr`: where nodes' pod ranges come from;
+    `api_port`: where the server itself listens."""
     return (
         namespace.CONTROLLER,
         serviceaccount.CONTROLLER,
@@ -49,6 +56,10 @@ def built_in(*, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR) -> tuple[
         ttlafterfinished.CONTROLLER,
         endpoints.CONTROLLER,
         endpointslice.CONTROLLER,
+        endpointslicemirroring.CONTROLLER,
+        servicecidr.CONTROLLER,
+        ipaddresses.CONTROLLER,
+        loadbalancer.controller(api_port=api_port),
         podgc.CONTROLLER,
         garbagecollector.CONTROLLER,
     )

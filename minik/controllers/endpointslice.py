@@ -1,22 +1,19 @@
 """EndpointSlice (discovery.k8s.io/v1): for each Service with a selector, the addresses and ports behind it, in slices of 100.
 
-Slices are filled so that few of them change: what stands in a slice stays there, new endpoints go where there is room
-(kube-controller-manager's endpointslice reconciler, simplified: one pass, no tracker; read-your-writes is the framework's).
+Which pods and ports: `common/endpoints.py`; how they fill slices: `common/slices.py`. Here: what a pod is as an endpoint, and for which
+zones and nodes it is meant (`spec.trafficDistribution`, KEP-4444 and KEP-3015).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from minik.api import meta
 from minik.api.core_v1 import pods
-from minik.api.errors import NotFound
 from minik.api.meta import Key, Obj, ROObj
 from minik.client.controller import DONE, Context, Controller, Result, can, maps_with, owned_by
 from minik.controllers.common.endpoints import (
     HEADLESS_LABEL,
-    EndpointPort,
     hostname_of,
     is_headless,
     pods_behind,
@@ -25,24 +22,22 @@ from minik.controllers.common.endpoints import (
     services_of,
     target_ref,
 )
+from minik.controllers.common.slices import (
+    MANAGED_BY,
+    SERVICE_NAME,
+    SLICES,
+    Ports,
+    SliceGroup,
+    SliceOwner,
+    SlicePlan,
+    write,
+)
+from minik.controllers.common.slices import plan_slices as fit
 
-SLICES = "endpointslices.discovery.k8s.io"
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 ME = "endpointslice-controller.k8s.io"
-MAX_ENDPOINTS = 100
 ZONE = "topology.kubernetes.io/zone"
-
-Ports = tuple[EndpointPort, ...]
-
-
-@dataclass(slots=True)
-class SlicePlan:
-    """What to write."""
-
-    create: list[Obj] = field(default_factory=list)
-    update: list[Obj] = field(default_factory=list)
-    delete: list[ROObj] = field(default_factory=list)
+SAME_ZONE = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
+SAME_NODE = "PreferSameNode"
 
 
 async def reconcile(ctx: Context, key: Key) -> Result:
@@ -61,79 +56,30 @@ async def reconcile(ctx: Context, key: Key) -> Result:
             if (node := nodes.get(Key("", name))) is not None and (zone := meta.labels(node).get(ZONE))
         }
         plan = plan_slices(service, behind, mine, zones=zones)
-    await _apply(ctx, plan)
+    await write(ctx, plan)
     return DONE
 
 
 def plan_slices(
     service: ROObj, behind: Sequence[ROObj], current: Sequence[ROObj], *, zones: Mapping[str, str]
 ) -> SlicePlan:
-    """Compare what should be with what is. Pure."""
-    wanted: dict[Ports, dict[str, Obj]] = {}
-    for pod in behind:
-        wanted.setdefault(ports_of(service, pod), {})[meta.uid(pod)] = endpoint_of(service, pod, zones)
-    if not wanted:  # one empty slice says that the Service is known and has nobody
-        wanted[()] = {}
-    plan = SlicePlan()
-    by_ports: dict[Ports, list[ROObj]] = {}
-    for existing in current:
-        ports = tuple(
-            EndpointPort(
-                p.get("name") or "", p.get("port") or 0, p.get("protocol") or "TCP", p.get("appProtocol") or ""
-            )
-            for p in existing.get("ports") or ()
-        )
-        by_ports.setdefault(ports, []).append(existing)
-    for ports, endpoints in wanted.items():
-        _plan_ports(plan, service, ports, endpoints, by_ports.pop(ports, []))
-    for leftover in by_ports.values():
-        plan.delete += leftover
-    return plan
+    """Compare what should be with what is; slices of each address family that the Service has. Pure."""
+    groups: list[SliceGroup] = []
+    for family in service["spec"].get("ipFamilies") or ("IPv4",):
+        wanted: dict[Ports, dict[str, Obj]] = {}
+        for pod in behind:
+            address = pods.ip_of(pod, family)
+            if address:
+                ports = wanted.setdefault(ports_of(service, pod), {})
+                ports[meta.uid(pod)] = endpoint_of(service, pod, address, zones)
+        if not wanted:  # one empty slice says that the Service is known and has nobody
+            wanted[()] = {}
+        groups += (SliceGroup(family, ports, endpoints) for ports, endpoints in wanted.items())
+    return fit(groups, current, SliceOwner(service, slice_labels(service)), _pod_uid)
 
 
-def _plan_ports(
-    plan: SlicePlan, service: ROObj, ports: Ports, endpoints: dict[str, Obj], current: Sequence[ROObj]
-) -> None:
-    """Fit the endpoints of one set of ports into its slices."""
-    left = dict(endpoints)
-    kept: list[tuple[ROObj, list[Obj]]] = []
-    for existing in sorted(current, key=meta.name):
-        stays = []
-        for endpoint in existing.get("endpoints") or ():
-            fresh = left.pop((endpoint.get("targetRef") or {}).get("uid", ""), None)
-            if fresh is not None:
-                stays.append(fresh)
-        kept.append((existing, stays))
-    new = list(left.values())
-    for _, stays in kept:
-        room = MAX_ENDPOINTS - len(stays)
-        if room > 0 and new:
-            stays += new[:room]
-            del new[:room]
-    labels = slice_labels(service)
-    non_empty = any(stays for _, stays in kept) or bool(new)
-    for position, (existing, stays) in enumerate(kept):
-        if not stays and (non_empty or position > 0):
-            plan.delete.append(existing)
-        elif stays != (existing.get("endpoints") or []) or any(
-            meta.labels(existing).get(k) != v for k, v in labels.items()
-        ):
-            plan.update.append(
-                {
-                    **existing,
-                    "metadata": {**existing["metadata"], "labels": {**_foreign(existing), **labels}},
-                    "endpoints": stays,
-                }
-            )
-    while new or not kept:
-        plan.create.append(new_slice(service, ports, new[:MAX_ENDPOINTS]))
-        del new[:MAX_ENDPOINTS]
-        if not new:
-            break
-
-
-def _foreign(existing: ROObj) -> dict[str, str]:
-    return {k: v for k, v in meta.labels(existing).items() if k != HEADLESS_LABEL}
+def _pod_uid(endpoint: ROObj) -> str:
+    return (endpoint.get("targetRef") or {}).get("uid") or ""
 
 
 def slice_labels(service: ROObj) -> dict[str, str]:
@@ -145,54 +91,37 @@ def slice_labels(service: ROObj) -> dict[str, str]:
     return labels
 
 
-def new_slice(service: ROObj, ports: Ports, endpoints: Sequence[Obj]) -> Obj:
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": f"{meta.name(service)}-",
-            "namespace": meta.namespace(service),
-            "labels": slice_labels(service),
-            "ownerReferences": [meta.controller_ref(service)],
-        },
-        "addressType": "IPv4",
-        "endpoints": list(endpoints),
-        "ports": [port.to_wire(named=True) for port in ports],
-    }
-
-
-def endpoint_of(service: ROObj, pod: ROObj, zones: Mapping[str, str]) -> Obj:
+def endpoint_of(service: ROObj, pod: ROObj, address: str, zones: Mapping[str, str]) -> Obj:
     """A pod as an endpoint: ready means serving and not terminating (KEP-1672)."""
-    ready, terminating = pods.is_ready(pod), meta.is_deleting(pod)
-    unready_too = publishes_unready(service)
+    serving, terminating = pods.is_ready(pod), meta.is_deleting(pod)
+    ready = publishes_unready(service) or (serving and not terminating)
     endpoint: Obj = {
-        "addresses": [pods.ip(pod)],
-        "conditions": {
-            "ready": unready_too or (ready and not terminating),
-            "serving": ready,
-            "terminating": terminating,
-        },
+        "addresses": [address],
+        "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
         "targetRef": target_ref(pod),
     }
-    if node := pods.node_name(pod):
+    node = pods.node_name(pod)
+    zone = zones.get(node)
+    if node:
         endpoint["nodeName"] = node
-        if zone := zones.get(node):
+        if zone:
             endpoint["zone"] = zone
     if hostname := hostname_of(service, pod):
         endpoint["hostname"] = hostname
+    hints = _hints(service["spec"].get("trafficDistribution"), node, zone) if ready else {}
+    if hints:
+        endpoint["hints"] = hints
     return endpoint
 
 
-async def _apply(ctx: Context, plan: SlicePlan) -> None:
-    for obj in plan.create:
-        await ctx.client.create(SLICES, obj)
-    for obj in plan.update:
-        await ctx.client.update(SLICES, obj)
-    for existing in plan.delete:
-        try:
-            await ctx.client.delete(SLICES, meta.name(existing), meta.namespace(existing), uid=meta.uid(existing))
-        except NotFound:
-            continue
+def _hints(distribution: str | None, node: str, zone: str | None) -> Obj:
+    """For whom an endpoint is meant first: its own zone, or its own node and then its zone."""
+    hints: Obj = {}
+    if distribution in SAME_ZONE and zone:
+        hints["forZones"] = [{"name": zone}]
+    if distribution == SAME_NODE and node:
+        hints["forNodes"] = [{"name": node}]
+    return hints
 
 
 CONTROLLER = Controller(

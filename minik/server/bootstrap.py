@@ -10,8 +10,9 @@ import ipaddress
 from minik.api import meta
 from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Obj
+from minik.api.networking_v1 import servicecidr
 from minik.client.client import Client
-from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP
+from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 NODE_LOCAL = "minik.dev/served-by"
@@ -23,6 +24,7 @@ async def ensure(client: Client, *, address: str, port: int) -> None:
     nobody else does, so then the Service `kubernetes` has no endpoints."""
     for name in NAMESPACES:
         await _create(client, "namespaces", {"metadata": {"name": name}})
+    await _create(client, servicecidr.RESOURCE, _service_cidr())
     await _create(client, "services", _kubernetes_service())
     await _create(client, "services", _dns_service())
     if not ipaddress.ip_address(address).is_loopback:
@@ -53,6 +55,10 @@ async def _point(client: Client, resource: str, wanted: Obj) -> None:
     changed = {key: value for key, value in wanted.items() if key != "metadata" and current.get(key) != value}
     if changed:
         await client.patch(resource, name, namespace, changed)
+
+
+def _service_cidr() -> Obj:
+    return {"metadata": {"name": servicecidr.DEFAULT_NAME}, "spec": {"cidrs": [SERVICE_CIDR]}}
 
 
 def _kubernetes_service() -> Obj:

@@ -18,6 +18,7 @@ from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
 from minik.server import lifecycle
 from minik.server.admission import AFTER_VALIDATION, BEFORE_VALIDATION
+from minik.server.companions import companions
 from minik.server.core import Attributes, Core
 from minik.server.options import DeleteOptions
 from minik.storage.base import ABSENT, ConflictError, Op, Revision
@@ -102,8 +103,11 @@ async def _commit_new(core: Core, draft: Obj, attributes: Attributes) -> Written
             raise errors.already_exists(kind.plural, kind.group, attributes.name)
         return Written(obj=draft, created=True)
     try:
-        revision = (await core.store.commit([_op(attributes, key, encode(draft), ABSENT)]))[0]
+        ops = [_op(attributes, key, encode(draft), ABSENT), *companions(core, attributes, None, draft)]
+        revision = (await core.store.commit(ops))[0]
     except ConflictError as error:
+        if error.key != key:
+            raise errors.conflict(kind.plural, kind.group, attributes.name) from error
         raise errors.already_exists(kind.plural, kind.group, attributes.name) from error
     return await _written(core, key, draft, revision, created=True)
 
@@ -163,7 +167,8 @@ async def update(
                 return Written(obj=draft)
             if lifecycle.is_finished(draft):
                 return await _remove(core, attributes, entry, draft)
-            revision = (await core.store.commit([_op(attributes, key, encode(draft), entry.revision)]))[0]
+            op = _op(attributes, key, encode(draft), entry.revision)
+            revision = (await core.store.commit([op, *companions(core, attributes, old, draft)]))[0]
             return await _written(core, key, draft, revision)
         except ConflictError as error:
             # What was deleted meanwhile is looked for once more: NotFound, or made anew.
@@ -296,7 +301,8 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
 
 async def _remove(core: Core, attributes: Attributes, entry: Entry, last: Obj | None) -> Written:
     """Delete the key. `last`: its state by the very update that finished it."""
-    revision = (await core.store.commit([_op(attributes, entry.key, None, entry.revision)]))[0]
+    op = _op(attributes, entry.key, None, entry.revision)
+    revision = (await core.store.commit([op, *companions(core, attributes, entry.obj, None)]))[0]
     await core.cache.wait_for(revision)
     return Written(obj=last, removed=True) if last is not None else Written(entry, removed=True)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from minik.agent.network.base import NetworkError
@@ -77,6 +78,13 @@ class ServiceProxy:
             self._slice_of[key] = service
             self._slices.setdefault(service, {})[key] = slice_
             self._touch(_Owner("service", service))
+
+    def update_zone(self, zone: str) -> None:
+        """The node's zone ("" for none): endpoints may be meant for zones."""
+        if zone != self._node.zone:
+            self._node = replace(self._node, zone=zone)
+            for key in self._services:
+                self._touch(_Owner("service", key))
 
     def update_pod(self, key: Key, pod: ROObj | None) -> None:
         """A pod of this node as it is now, for its host ports; None when it is gone."""

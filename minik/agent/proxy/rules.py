@@ -65,6 +65,7 @@ class NodeView:
     cluster_cidr: str
     service_cidr: str
     local_dns: str = ""
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class _Endpoint:
     ready: bool
     last_resort: bool
     """Terminating, but still serving."""
+    for_zones: frozenset[str] = frozenset()
+    for_nodes: frozenset[str] = frozenset()
 
 
 def _endpoints(slices: Iterable[ROObj], port: Mapping[str, Any]) -> list[_Endpoint]:
@@ -116,7 +119,24 @@ def _endpoint(endpoint: Mapping[str, Any], port: int) -> _Endpoint | None:
     serving = conditions.get("serving")
     terminating = bool(conditions.get("terminating"))
     last_resort = terminating and (serving if serving is not None else ready)
-    return _Endpoint(Target(addresses[0], port), endpoint.get("nodeName") or "", ready, last_resort)
+    hints = endpoint.get("hints") or {}
+    for_zones, for_nodes = (
+        frozenset(row.get("name") or "" for row in hints.get(field) or ()) for field in ("forZones", "forNodes")
+    )
+    return _Endpoint(
+        Target(addresses[0], port), endpoint.get("nodeName") or "", ready, last_resort, for_zones, for_nodes
+    )
+
+
+def _near(endpoints: Sequence[_Endpoint], node: NodeView) -> Sequence[_Endpoint]:
+    """Those meant for this node, else those meant for its zone, else all: hints count only if every ready endpoint has some
+    (topologyModeFromHints)."""
+    ready = [e for e in endpoints if e.ready]
+    if all(e.for_nodes for e in ready) and (mine := [e for e in ready if node.name in e.for_nodes]):
+        return mine
+    if all(e.for_zones for e in ready) and (mine := [e for e in ready if node.zone in e.for_zones]):
+        return mine
+    return endpoints
 
 
 def _usable(endpoints: Sequence[_Endpoint]) -> tuple[Target, ...]:
@@ -142,7 +162,7 @@ def service_frontends(service: ROObj, slices: Iterable[ROObj], node: NodeView) -
         if protocol not in PROTOCOLS:
             continue
         endpoints = _endpoints(slices, port)
-        everywhere = _usable(endpoints)
+        everywhere = _usable(_near(endpoints, node))
         here = _usable([e for e in endpoints if e.node == node.name]) if internal_local or external_local else ()
         inside = here if internal_local else everywhere
 

@@ -6,8 +6,8 @@ initialises, plus overhead; a pod-level request replaces the sum (KEP-2837).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 from minik.api import meta, quantity
 from minik.api.meta import ROObj
@@ -26,6 +26,13 @@ def node_name(pod: ROObj) -> str:
 
 def ip(pod: ROObj) -> str:
     return (pod.get("status") or {}).get("podIP") or ""
+
+
+def ip_of(pod: ROObj, family: str) -> str:
+    """Its address of the family `IPv4` or `IPv6`, or ""."""
+    status = pod.get("status") or {}
+    several = [row.get("ip") or "" for row in status.get("podIPs") or ()] or [status.get("podIP") or ""]
+    return next((text for text in several if text and (":" in text) == (family == "IPv6")), "")
 
 
 def is_finished(pod: ROObj) -> bool:
@@ -102,7 +109,8 @@ def amount(resource: str, text: str | int | float) -> int:
     return parsed.milli() if resource == "cpu" else parsed.value()
 
 
-def _amounts(resources: Mapping[str, Any] | None) -> dict[str, int]:
+def amounts(resources: Mapping[str, Any] | None) -> dict[str, int]:
+    """A ResourceList in the numbers that minik counts in."""
     return {name: amount(name, text) for name, text in (resources or {}).items()}
 
 
@@ -117,9 +125,14 @@ def _largest(total: dict[str, int], other: Mapping[str, int]) -> None:
             total[name] = number
 
 
-def pod_requests(pod: ROObj) -> dict[str, int]:
-    """What the pod asks of a node: millicores for `cpu`, bytes for `memory`, whole numbers otherwise."""
-    return _pod_resources(pod, "requests")
+OfContainer: TypeAlias = Callable[[Mapping[str, Any]], dict[str, int]]
+
+
+def pod_requests(pod: ROObj, of_container: OfContainer | None = None) -> dict[str, int]:
+    """What the pod asks of a node: millicores for `cpu`, bytes for `memory`, whole numbers otherwise.
+
+    `of_container`: what one container counts with, if not its requests (a dict of its own)."""
+    return _pod_resources(pod, "requests", of_container)
 
 
 def pod_limits(pod: ROObj) -> dict[str, int]:
@@ -127,18 +140,19 @@ def pod_limits(pod: ROObj) -> dict[str, int]:
     return _pod_resources(pod, "limits")
 
 
-def _pod_resources(pod: ROObj, which: str) -> dict[str, int]:
+def _pod_resources(pod: ROObj, which: str, of_container: OfContainer | None = None) -> dict[str, int]:
     spec = pod.get("spec") or {}
     total: dict[str, int] = {}
     for container in spec.get("containers") or ():
-        resources = container.get("resources")
-        if resources:
-            _add(total, _amounts(resources.get(which)))
+        if of_container is not None:
+            _add(total, of_container(container))
+        elif resources := container.get("resources"):
+            _add(total, amounts(resources.get(which)))
     if spec.get("initContainers"):
         sidecars: dict[str, int] = {}
         peak: dict[str, int] = {}
         for container in spec["initContainers"]:
-            own = _amounts((container.get("resources") or {}).get(which))
+            own = of_container(container) if of_container else amounts((container.get("resources") or {}).get(which))
             if is_sidecar(container):
                 _add(sidecars, own)
                 _largest(peak, sidecars)
@@ -149,10 +163,10 @@ def _pod_resources(pod: ROObj, which: str) -> dict[str, int]:
         _largest(total, peak)
     at_pod_level = (spec.get("resources") or {}).get(which)
     if at_pod_level:
-        total.update(_amounts(at_pod_level))
+        total.update(amounts(at_pod_level))
     overhead = spec.get("overhead")
     if overhead:
-        for name, number in _amounts(overhead).items():
+        for name, number in amounts(overhead).items():
             if which == "requests" or name in total:
                 total[name] = total.get(name, 0) + number
     return total
@@ -170,8 +184,8 @@ def qos_class(pod: ROObj) -> QOS:
     guaranteed = True
     for container in everyone:
         resources = container.get("resources") or {}
-        requests = {k: v for k, v in _amounts(resources.get("requests")).items() if v and k in ("cpu", "memory")}
-        limits = {k: v for k, v in _amounts(resources.get("limits")).items() if v and k in ("cpu", "memory")}
+        requests = {k: v for k, v in amounts(resources.get("requests")).items() if v and k in ("cpu", "memory")}
+        limits = {k: v for k, v in amounts(resources.get("limits")).items() if v and k in ("cpu", "memory")}
         _add(requested, requests)
         _add(limited, limits)
         guaranteed = guaranteed and len(limits) == 2

@@ -19,6 +19,12 @@ def cluster_ip(service: ROObj) -> str:
     return (service.get("spec") or {}).get("clusterIP") or ""
 
 
+def cluster_ips(service: ROObj) -> list[str]:
+    """All its cluster addresses; none for a headless one."""
+    spec = service.get("spec") or {}
+    return [ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP")] if ip and ip != HEADLESS]
+
+
 def has_cluster_ip(service: ROObj) -> bool:
     return type_of(service) != "ExternalName" and cluster_ip(service) not in ("", HEADLESS)
 

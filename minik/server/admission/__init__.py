@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
 from minik.server.admission.node_restriction import admit_node_restriction
 from minik.server.admission.pod_priority import admit_pod_priority
@@ -23,5 +24,6 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_pod_priority,
     admit_default_tolerations,
     admit_service_fields,
+    admit_ingress_class,
 )
 AFTER_VALIDATION: Sequence[Admission] = (admit_service_addresses,)

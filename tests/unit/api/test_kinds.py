@@ -32,6 +32,10 @@ statefulsets.apps StatefulSet sts namespaced *
 cronjobs.batch CronJob cj namespaced *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
+ingresses.networking.k8s.io Ingress ing namespaced *
+ingressclasses.networking.k8s.io IngressClass - cluster *
+ipaddresses.networking.k8s.io IPAddress ip cluster *
+servicecidrs.networking.k8s.io ServiceCIDR - cluster *
 """
 EVERY_VERB = "create,delete,deletecollection,get,list,patch,update,watch"
 

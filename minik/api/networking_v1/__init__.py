@@ -1,0 +1,1 @@
+"""networking.k8s.io/v1: Ingress and its classes, the ranges and addresses of Services."""
