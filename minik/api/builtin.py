@@ -10,10 +10,12 @@ from minik.api.core_v1 import (
     configmap,
     endpoints,
     event,
+    limitrange,
     namespace,
     node,
     pod,
     replicationcontroller,
+    resourcequota,
     secret,
     service,
     serviceaccount,
@@ -21,17 +23,21 @@ from minik.api.core_v1 import (
 from minik.api.discovery_v1 import endpointslice
 from minik.api.kind import Kind
 from minik.api.networking_v1 import ingress, ingressclass, ipaddress, servicecidr
+from minik.api.policy_v1 import poddisruptionbudget
 from minik.api.registry import Registry
+from minik.api.scheduling_v1 import priorityclass
 
 BUILTIN: tuple[Kind, ...] = (
     binding.KIND,
     configmap.KIND,
     endpoints.KIND,
     event.KIND,
+    limitrange.KIND,
     namespace.KIND,
     node.KIND,
     pod.KIND,
     replicationcontroller.KIND,
+    resourcequota.KIND,
     secret.KIND,
     service.KIND,
     serviceaccount.KIND,
@@ -48,6 +54,8 @@ BUILTIN: tuple[Kind, ...] = (
     ingress.KIND,
     ipaddress.KIND,
     servicecidr.KIND,
+    poddisruptionbudget.KIND,
+    priorityclass.KIND,
 )
 
 

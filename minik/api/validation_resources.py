@@ -22,6 +22,23 @@ _WHOLE = ("pods", "resourcequotas", "services", "replicationcontrollers", "secre
           "persistentvolumeclaims", "services.nodeports", "services.loadbalancers")  # fmt: skip
 
 
+def _is_standard(name: str) -> bool:
+    return name in _STANDARD or name.startswith((HUGE_PAGES, "requests." + HUGE_PAGES))
+
+
+def is_quota_name(name: str) -> bool:
+    """Whether a quota may limit this resource of Kubernetes' own (IsStandardQuotaResourceName)."""
+    return name != "storage" and _is_standard(name)
+
+
+def standard_resource_name(errors: Errors, path: Path, name: str) -> None:
+    """A name that resource lists outside containers may use (validateResourceName)."""
+    before = len(errors)
+    check_name(errors, path, name, qualified_name)
+    if len(errors) == before and "/" not in name and not _is_standard(name):
+        errors.append(invalid(path, name, "must be a standard resource type or fully qualified"))
+
+
 def is_native(name: str) -> bool:
     """Kubernetes' own: without a prefix or with one of `kubernetes.io/`."""
     return "/" not in name or "kubernetes.io/" in name
@@ -43,7 +60,7 @@ def container_resource_name(errors: Errors, path: Path, name: str) -> None:
     if "/" not in name:
         if name in _CONTAINER or name.startswith(HUGE_PAGES):
             return
-        if name not in _STANDARD:
+        if not _is_standard(name):
             errors.append(invalid(path, name, "must be a standard resource type or fully qualified"))
         errors.append(invalid(path, name, "must be a standard resource for containers"))
     elif not is_native(name) and not is_extended(name):

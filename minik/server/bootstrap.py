@@ -1,4 +1,4 @@
-"""What a cluster has before anybody creates anything: its namespaces, and the Service that is the API server itself.
+"""What a cluster has before anybody creates anything: its namespaces, its priority classes, and the Service that is the API server itself.
 
 Run by the composition root at every start, as an ordinary client; it only adds what is missing and corrects its own address.
 """
@@ -11,6 +11,7 @@ from minik.api import meta
 from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Obj
 from minik.api.networking_v1 import servicecidr
+from minik.api.scheduling_v1 import priorityclass
 from minik.client.client import Client
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 
@@ -24,6 +25,8 @@ async def ensure(client: Client, *, address: str, port: int) -> None:
     nobody else does, so then the Service `kubernetes` has no endpoints."""
     for name in NAMESPACES:
         await _create(client, "namespaces", {"metadata": {"name": name}})
+    for priority_class in priorityclass.system_classes():
+        await _create(client, priorityclass.RESOURCE, priority_class)
     await _create(client, servicecidr.RESOURCE, _service_cidr())
     await _create(client, "services", _kubernetes_service())
     await _create(client, "services", _dns_service())

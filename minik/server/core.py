@@ -31,6 +31,8 @@ class Core:
     addresses: Addresses
     tokens: ServiceAccountTokens
     streaming: dict[tuple[str, str], object] = field(default_factory=dict)
+    reserved: dict[str, set[str]] = field(default_factory=dict)
+    """What writes under way hold, by subject: for steps of admission that let one through at a time."""
 
 
 @dataclass(slots=True)

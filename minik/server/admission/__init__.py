@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
 from minik.server.admission.node_restriction import admit_node_restriction
-from minik.server.admission.pod_priority import admit_pod_priority
+from minik.server.admission.pod_priority import admit_pod_priority, admit_priority_class
 from minik.server.admission.service_account import admit_service_account
 from minik.server.admission.service_addresses import admit_service_addresses, admit_service_fields
 from minik.server.admission.tolerations import admit_default_tolerations
@@ -26,4 +26,4 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_service_fields,
     admit_ingress_class,
 )
-AFTER_VALIDATION: Sequence[Admission] = (admit_service_addresses,)
+AFTER_VALIDATION: Sequence[Admission] = (admit_priority_class, admit_service_addresses)

@@ -29,6 +29,10 @@ daemonsets.apps DaemonSet ds namespaced *
 deployments.apps Deployment deploy namespaced *
 replicasets.apps ReplicaSet rs namespaced *
 statefulsets.apps StatefulSet sts namespaced *
+limitranges LimitRange limits namespaced *
+resourcequotas ResourceQuota quota namespaced *
+poddisruptionbudgets.policy PodDisruptionBudget pdb namespaced *
+priorityclasses.scheduling.k8s.io PriorityClass pc cluster *
 cronjobs.batch CronJob cj namespaced *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
