@@ -10,10 +10,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import repeat
 from operator import add
 
-from minik.sched.columns import Window
+from minik.sched.columns import Column, Window
 from minik.sched.filters import node_affinity
 from minik.sched.plugins import Check, No, Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
@@ -96,46 +96,97 @@ def schedule(pod: PodInfo, cluster: Cluster, plugins: Plugins, rng: random.Rando
 
 
 def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, start: int) -> Window:
-    wanted = wanted_feasible(len(cluster))
-    start = start % len(cluster) if len(cluster) else 0
-    prepared = [(f, f.prepare(pod, cluster)) for f in plugins.filters]
-    active = [(f, check) for f, check in prepared if check is not None]
-    remembered = [f.fits(pod, cluster) for f, _ in active if f.fits is not None]
-    if len(remembered) == len(active):  # the usual case: one look at what is known of all of them
-        window = cluster.window(start, wanted)
-        if not any(0.0 in window.take(fits) for fits in remembered):
-            decision.considered = len(window)
-            return window
-    checks = [(f.name, check) for f, check in active]
-    named = node_affinity.named(pod)
-    if named is not None:  # only if none of them is feasible, what is wrong with the others is of interest
-        known = [node for name in named if (node := cluster.get(name)) is not None and node.obj is not None]
-        found = _search(known, checks, wanted, Decision())
-        if found:
-            decision.considered = len(found)
-            return Window(cluster.nodes, 0, 0, chosen=found)
-    nodes = cluster.nodes
-    found = _search(chain(islice(nodes, start, None), islice(nodes, start)), checks, wanted, decision)
-    decision.considered = len(found) + len(decision.refusals)
-    return Window(nodes, 0, 0, chosen=found)
+    search = _Search(pod, cluster, plugins)
+    for names in (_nominated(pod, cluster), node_affinity.named(pod)):
+        if names:  # only if none of them is feasible, what is wrong with the others is of interest
+            known = [node for name in names if (node := cluster.get(name)) is not None and node.obj is not None]
+            found = [node for node in known if search.refusal(node) is None]
+            if found:
+                decision.considered = len(found)
+                return Window(cluster.nodes, 0, 0, chosen=found)
+    return search.run(decision, start)
 
 
-def _search(
-    nodes: Iterable[NodeInfo], checks: Sequence[tuple[str, Check]], wanted: int, decision: Decision
-) -> Sequence[NodeInfo]:
-    """The first `wanted` of `nodes` that no check refuses; `decision` takes the refusals."""
-    found: list[NodeInfo] = []
-    for node in nodes:
-        for name, check in checks:
-            no = check(node)
-            if no is not None:
-                decision.refusals[node.name] = _refusal(name, no)
-                break
-        else:
-            found.append(node)
-            if len(found) >= wanted:
-                break
-    return found
+def _nominated(pod: PodInfo, cluster: Cluster) -> Sequence[str]:
+    name = cluster.nomination(pod.uid)
+    return (name,) if name else ()
+
+
+class _Search:
+    """The filters prepared for one pod, and the look at nodes after nodes."""
+
+    def __init__(self, pod: PodInfo, cluster: Cluster, plugins: Plugins) -> None:
+        self._pod, self._cluster, self._plugins = pod, cluster, plugins
+        prepared = [(each, each.prepare(pod, cluster)) for each in plugins.filters]
+        active = [(each, check) for each, check in prepared if check is not None]
+        self._checks = [(each.name, check) for each, check in active]
+        self._remembering = [each for each, _ in active if each.fits is not None]
+        self._others = [(each.name, check) for each, check in active if each.fits is None]
+        self._rivals = {
+            name: rivals
+            for name, waiting in cluster.nominated.items()
+            if (rivals := [p for p in waiting.values() if p.priority >= pod.priority and p.uid != pod.uid])
+        }
+
+    def run(self, decision: Decision, start: int) -> Window:
+        """The first nodes from number `start` on that nothing refuses, as many as are wanted; `decision` takes the refusals."""
+        cluster, checks, others, rivals = self._cluster, self._checks, self._others, self._rivals
+        total = len(cluster)
+        wanted = wanted_feasible(total)
+        columns = [each.fits(self._pod, cluster) for each in self._remembering if each.fits is not None]
+        found: list[NodeInfo] = []
+        looked = 0
+        while looked < total and len(found) < wanted:
+            window = cluster.window((start + looked) % total, min(wanted, total - looked))
+            good = _least(window, columns)
+            if not looked and not others and not rivals and 0.0 not in good:  # the usual case
+                decision.considered = len(window)
+                return window
+            looked += len(window)
+            for node, fits in zip(window, good or repeat(1.0), strict=False):
+                no = _first_no(node, others if fits else checks)
+                if no is None and node.name in rivals:
+                    no = self._beside(node, rivals[node.name])
+                if no is None:
+                    found.append(node)
+                    if len(found) >= wanted:
+                        break
+                else:
+                    decision.refusals[node.name] = no
+        decision.considered = len(found) + len(decision.refusals)
+        return Window(cluster.nodes, 0, 0, chosen=found)
+
+    def refusal(self, node: NodeInfo) -> Refusal | None:
+        no = _first_no(node, self._checks)
+        if no is None and node.name in self._rivals:
+            no = self._beside(node, self._rivals[node.name])
+        return no
+
+    def _beside(self, node: NodeInfo, rivals: Sequence[PodInfo]) -> Refusal | None:
+        """Why the pod cannot run there once the pods do that preemption made room for."""
+        with trial(self._cluster) as what_if:
+            for rival in rivals:
+                what_if.add(rival, node.name)
+            return refusal_of(self._pod, node, self._cluster, self._plugins)
+
+
+def _least(window: Window, columns: Sequence[Column]) -> Sequence[float]:
+    """0.0 for each node where one of the columns has it; empty if there are none."""
+    if not columns:
+        return ()
+    first, *others = [window.take(column) for column in columns]
+    for other in others:
+        if 0.0 in other:
+            first = list(map(min, first, other))
+    return first
+
+
+def _first_no(node: NodeInfo, checks: Sequence[tuple[str, Check]]) -> Refusal | None:
+    for name, check in checks:
+        no = check(node)
+        if no is not None:
+            return _refusal(name, no)
+    return None
 
 
 def _refusal(name: str, no: No | str) -> Refusal:
@@ -161,8 +212,12 @@ def fits(
     removed: Iterable[PodInfo] = (),
     added: Iterable[PodInfo] = (),
 ) -> Refusal | None:
-    """Why `pod` could not run on that node without the pods `removed` and with those `added` to it, or None if it could."""
+    """Why `pod` could not run on that node without the pods `removed` and with those `added` to it, or None if it could.
+
+    Where it runs now does not count.
+    """
     with trial(cluster) as what_if:
+        what_if.remove(pod)
         for victim in removed:
             what_if.remove(victim)
         for other in added:

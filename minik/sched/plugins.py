@@ -6,9 +6,9 @@ nothing to say about a pod prepares to None and costs nothing. A score rates all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from minik.sched.columns import Column, Window
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
@@ -62,25 +62,93 @@ class Plugins:
     followers: Sequence[Follower] = ()
 
 
-def default_plugins() -> Plugins:
-    """Cheap filters first; weights are kube-scheduler's."""
-    from minik.sched.filters import host_ports, node_affinity, node_name, resources, taints, unschedulable
-    from minik.sched.scores import balanced, least_allocated, preferred_affinity, preferred_taints, spread
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """All that goes by one name in a profile. `filter`, `score`: made from the plugin's arguments (and a weight)."""
 
+    name: str
+    filter: Callable[[Mapping[str, Any]], Filter] | None = None
+    score: Callable[[Mapping[str, Any], int], Score] | None = None
+    weight: int = 0
+    steps: Sequence[BindStep] = ()
+    followers: Sequence[Follower] = ()
+
+
+ELSEWHERE = frozenset({"DefaultBinder", "DefaultPreemption", "PrioritySort", "SchedulingGates"})
+"""Names that a profile may have, too: parts of the loop."""
+
+
+def in_tree() -> Sequence[Plugin]:
+    """Every plugin there is, in the order in which filters are asked: cheap ones first. Weights are kube-scheduler's."""
+    from minik.sched import workloads
+    from minik.sched.filters import (
+        host_ports,
+        node_affinity,
+        node_name,
+        pod_affinity,
+        resources,
+        taints,
+        topology_spread,
+        unschedulable,
+    )
+    from minik.sched.scores import balanced, image_locality, preferred_affinity, preferred_taints, spread
+    from minik.sched.scores import pod_affinity as pods_liked
+    from minik.sched.scores import resources as fullness
+
+    return (
+        Plugin("NodeUnschedulable", lambda _: unschedulable.FILTER),
+        Plugin("NodeName", lambda _: node_name.FILTER),
+        Plugin("TaintToleration", lambda _: taints.FILTER, preferred_taints.make, 3),
+        Plugin("NodeAffinity", node_affinity.make, preferred_affinity.make, 2),
+        Plugin("NodePorts", lambda _: host_ports.FILTER),
+        Plugin("NodeResourcesFit", resources.make, fullness.make, 1),
+        Plugin("PodTopologySpread", topology_spread.make, spread.make, 2, followers=workloads.FOLLOWERS),
+        Plugin("InterPodAffinity", pod_affinity.make, pods_liked.make, 2, followers=(workloads.NAMESPACES,)),
+        Plugin("NodeResourcesBalancedAllocation", score=balanced.make, weight=1),
+        Plugin("ImageLocality", score=image_locality.make, weight=1),
+    )
+
+
+def default_plugins() -> Plugins:
+    """What the default profile runs."""
+    return build()
+
+
+def build(profile: Mapping[str, Any] | None = None) -> Plugins:
+    """What a profile of a KubeSchedulerConfiguration runs: `plugins` (multiPoint, filter, score, preBind: enabled, disabled, weight) over
+    the default set, with the arguments of `pluginConfig`. ValueError for a plugin that does not exist, or arguments that make no sense."""
+    known = in_tree()
+    sets = (profile or {}).get("plugins") or {}
+    arguments = {each["name"]: each.get("args") or {} for each in (profile or {}).get("pluginConfig") or ()}
+    names = {each.name for each in known}
+    named = [each.get("name") or "" for part in sets.values() for each in part.get("enabled") or ()]
+    for name in (*named, *arguments):
+        if name not in names and name not in ELSEWHERE:
+            raise ValueError(f"there is no scheduler plugin {name!r}")
+    everywhere = _chosen(sets, ("multiPoint",), {each.name: each.weight for each in known})
+    filtering = _chosen(sets, ("preFilter", "filter"), everywhere)
+    scoring = _chosen(sets, ("preScore", "score"), everywhere)
+    binding = _chosen(sets, ("reserve", "preBind"), everywhere)
+    weights = {each.name: scoring[each.name] or each.weight for each in known if each.name in scoring}
     return Plugins(
-        filters=(
-            unschedulable.FILTER,
-            node_name.FILTER,
-            taints.FILTER,
-            node_affinity.FILTER,
-            host_ports.FILTER,
-            resources.FILTER,
-        ),
-        scores=(
-            least_allocated.SCORE,
-            balanced.SCORE,
-            spread.SCORE,
-            preferred_affinity.SCORE,
-            preferred_taints.SCORE,
+        filters=[p.filter(arguments.get(p.name, {})) for p in known if p.filter and p.name in filtering],
+        scores=[p.score(arguments.get(p.name, {}), weights[p.name]) for p in known if p.score and p.name in weights],
+        steps=[step for p in known if p.name in binding for step in p.steps],
+        followers=list(
+            dict.fromkeys(f for p in known if p.name in {*filtering, *scoring, *binding} for f in p.followers)
         ),
     )
+
+
+def _chosen(sets: Mapping[str, Any], points: Sequence[str], before: Mapping[str, int]) -> dict[str, int]:
+    """Names with weights, after what the profile says of some extension points."""
+    found = dict(before)
+    for point in points:
+        part = sets.get(point) or {}
+        for each in part.get("disabled") or ():
+            if each.get("name") == "*":
+                found.clear()
+            found.pop(each.get("name"), None)
+        for each in part.get("enabled") or ():
+            found[each["name"]] = each.get("weight") or before.get(each["name"], 0)
+    return found

@@ -15,11 +15,14 @@ from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.meta import Key, ROObj
 from minik.memory import untrack
+from minik.sched import requests
 from minik.sched.columns import Column, Window
+from minik.sched.requests import requests_of, weighed
+from minik.sched.tally import Tallies
+from minik.sched.terms import affinity_of, constraints_of
 
-ZONE = "topology.kubernetes.io/zone"
-MAX_COLUMNS = 32
-"""What is remembered of all nodes: a few shapes of pods, and as many owners."""
+MAX_COLUMNS = 48
+"""What is remembered of all nodes: a few shapes of pods, and as many groups of them."""
 
 
 _Part = TypeVar("_Part")
@@ -28,7 +31,10 @@ _Part = TypeVar("_Part")
 class PodInfo:
     """A pod as the scheduler sees it; computed once for each object."""
 
-    __slots__ = ("host_ports", "key", "node", "obj", "owner", "priority", "requests", "spec", "uid")
+    __slots__ = (
+        "affinity", "deleting", "host_ports", "key", "labels", "node", "obj", "owner", "priority", "requests", "spec", "spread", "uid",
+        "weighed",
+    )  # fmt: skip
 
     def __init__(self, obj: ROObj) -> None:
         spec: Mapping[str, Any] = obj["spec"]
@@ -36,22 +42,45 @@ class PodInfo:
         self.spec = spec
         self.key: Key = meta.key(obj)
         self.uid: str = meta.uid(obj)
+        self.labels: Mapping[str, str] = meta.labels(obj)
         self.node: str = spec.get("nodeName") or ""
         self.priority: int = spec.get("priority") or 0
-        self.requests = _equal_requests(tuple(pods.pod_requests(obj).items()))
+        self.deleting = meta.is_deleting(obj)
+        self.requests = _equal_requests(tuple(requests_of(obj).items()))
+        self.weighed = weighed(obj, self.requests)
+        """CPU and memory that it counts with where nodes are compared (`requests.py`)."""
         owner = meta.controller_of(obj)
         self.owner: str = owner["uid"] if owner else ""
         self.host_ports: Sequence[tuple[str, str, int]] = pods.host_ports(obj)
+        self.affinity = affinity_of(spec, self.key.namespace)
+        """Its rules about other pods; None if it has none."""
+        self.spread = constraints_of(spec, self.key.namespace, self.labels)
+        """Its topology spread constraints."""
         untrack(self.key)
+        untrack(self.weighed)
         untrack(self)
 
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return meta.labels(self.obj)
-
     def counts_as(self, other: PodInfo) -> bool:
-        """Whether a node is as full with one as with the other."""
-        return (self.requests, self.owner, self.host_ports) == (other.requests, other.owner, other.host_ports)
+        """Whether nothing on a node changes if one takes the other's place."""
+        return (
+            self.requests == other.requests
+            and self.weighed == other.weighed
+            and self.host_ports == other.host_ports
+            and self.labels == other.labels
+            and self.deleting == other.deleting
+            and self.affinity == other.affinity
+        )
+
+
+def matters(old: ROObj, new: ROObj) -> bool:
+    """Whether a pod that runs counts differently after this change of it: its spec, labels, deletion, end, or a resize."""
+    return (
+        (new["spec"] is not old["spec"] and new["spec"] != old["spec"])
+        or meta.labels(old) != meta.labels(new)
+        or meta.is_deleting(old) != meta.is_deleting(new)
+        or pods.is_finished(old) != pods.is_finished(new)
+        or requests.has_changed(old, new)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -64,8 +93,8 @@ class NodeInfo:
     """A node and the sum of what its pods ask for. `obj` is None while pods are known of a node that is not."""
 
     __slots__ = (
-        "allocatable", "index", "labels", "name", "obj", "owners", "pods", "ports", "requested", "taints", "unschedulable",
-        "zone",
+        "allocatable", "images", "index", "labels", "name", "obj", "pods", "ports", "requested", "taints", "unschedulable",
+        "weighed_cpu", "weighed_memory",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -74,12 +103,14 @@ class NodeInfo:
         self.labels: Mapping[str, str] = {}
         self.taints: Sequence[Mapping[str, Any]] = ()
         self.unschedulable = False
-        self.zone = ""
+        self.images: Sequence[Mapping[str, Any]] = ()
+        """What its status says of images that it has."""
         self.allocatable: dict[str, int] = {}
         self.requested: dict[str, int] = {}
+        self.weighed_cpu = 0
+        self.weighed_memory = 0
+        """Sums of `PodInfo.weighed`."""
         self.pods: dict[str, PodInfo] = {}
-        self.owners: dict[str, int] = {}
-        """controller uid → how many of its pods are here."""
         self.ports: dict[tuple[str, str, int], int] = {}
         self.index = -1
         """Its place among the cluster's nodes."""
@@ -90,8 +121,9 @@ class NodeInfo:
         self.labels = meta.labels(obj)
         self.taints = spec.get("taints") or ()
         self.unschedulable = bool(spec.get("unschedulable"))
-        self.zone = self.labels.get(ZONE, "")
-        self.allocatable = quantities((obj.get("status") or {}).get("allocatable") or {})
+        status = obj.get("status") or {}
+        self.images = status.get("images") or ()
+        self.allocatable = quantities(status.get("allocatable") or {})
 
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.uid] = pod
@@ -106,10 +138,9 @@ class NodeInfo:
         requested = self.requested
         for resource, amount in pod.requests.items():
             requested[resource] = requested.get(resource, 0) + sign * amount
-        if pod.owner:
-            self.owners[pod.owner] = self.owners.get(pod.owner, 0) + sign
-            if not self.owners[pod.owner]:
-                del self.owners[pod.owner]
+        cpu, memory = pod.weighed
+        self.weighed_cpu += sign * cpu
+        self.weighed_memory += sign * memory
         for port in pod.host_ports:
             self.ports[port] = self.ports.get(port, 0) + sign
             if not self.ports[port]:
@@ -128,13 +159,14 @@ class Cluster:
         self._nodes: dict[str, NodeInfo] = {}
         self._order: list[NodeInfo] = []
         self._where: dict[str, str] = {}
-        self.zones: dict[str, int] = {}
-        """zone → how many schedulable-known nodes it has."""
+        self.tallies = Tallies(self._nodes.values)
+        """Pods counted by domain."""
+        self.image_nodes: dict[str, int] = {}
+        """image name → how many nodes have it."""
         self.tainted = 0
         self.cordoned = 0
         """How many known nodes have taints, and are unschedulable: where none is, nobody need look at each."""
         self._columns: OrderedDict[str, Column] = OrderedDict()
-        self._owners: dict[str, dict[str, int]] = {}
         self._nominated: dict[str, dict[str, PodInfo]] = {}
         self._nominations: dict[str, str] = {}
         self._parts: dict[type[Any], Any] = {}
@@ -208,36 +240,43 @@ class Cluster:
         """`count` nodes from number `start` on."""
         return Window(self._order, start, count)
 
-    def owned_by_zone(self, owner: str) -> Mapping[str, int]:
-        """zone ("" for none) → how many pods of the controller with uid `owner` run there, where there are any."""
-        return self._owners.get(owner, {})
-
     def set_node(self, obj: ROObj) -> None:
         name = meta.name(obj)
         node = self._nodes.get(name)
         if node is None:
             node = self._nodes[name] = NodeInfo(name)
+        before: Any = None
         if node.obj is None:
             node.index = len(self._order)
             self._order.append(node)
             for column in self._columns.values():
                 column.grow()
         else:
+            before = node.labels, node.taints
             self._count_node(node, -1)
             self._changed(node)
+        if node.images:
+            self._count_images(node, -1)
         node.set(obj)
+        if node.images:
+            self._count_images(node, 1)
         self._count_node(node, 1)
+        if before != (node.labels, node.taints):
+            self.tallies.set_node(node)
 
     def remove_node(self, name: str) -> None:
         node = self._nodes.get(name)
         if node is None or node.obj is None:
             return
         self._count_node(node, -1)
+        self._count_images(node, -1)
+        self.tallies.remove_node(name)
         del self._order[node.index]
         for later in self._order[node.index :]:
             later.index -= 1
         self._columns.clear()
         node.obj = None
+        node.images = ()
         node.index = -1
         if not node.pods:
             del self._nodes[name]
@@ -250,21 +289,13 @@ class Cluster:
     def _count_node(self, node: NodeInfo, sign: int) -> None:
         self.tainted += sign * bool(node.taints)
         self.cordoned += sign * node.unschedulable
-        zone = node.zone
-        if zone:
-            self.zones[zone] = self.zones.get(zone, 0) + sign
-            if not self.zones[zone]:
-                del self.zones[zone]
-        for owner, pods_here in node.owners.items():
-            self._count_owner(owner, zone, sign * pods_here)
 
-    def _count_owner(self, owner: str, zone: str, number: int) -> None:
-        zones = self._owners.setdefault(owner, {})
-        zones[zone] = zones.get(zone, 0) + number
-        if not zones[zone]:
-            del zones[zone]
-            if not zones:
-                del self._owners[owner]
+    def _count_images(self, node: NodeInfo, sign: int) -> None:
+        counts = self.image_nodes
+        for name in {name for image in node.images for name in image.get("names") or ()}:
+            counts[name] = counts.get(name, 0) + sign
+            if not counts[name]:
+                del counts[name]
 
     def set_pod(self, pod: PodInfo, node_name: str) -> None:
         """Count `pod` on a node, and on no other."""
@@ -278,20 +309,17 @@ class Cluster:
             node = self._nodes[node_name] = NodeInfo(node_name)
         node.add(pod)
         self._where[pod.uid] = node_name
+        self.tallies.count_pod(pod, node_name, 1)
         self._changed(node)
-        if pod.owner and node.obj is not None:
-            self._count_owner(pod.owner, node.zone, 1)
 
     def remove_pod(self, uid: str) -> None:
         name = self._where.pop(uid, None)
         if name is None:
             return
         node = self._nodes[name]
-        owner = node.pods[uid].owner
+        self.tallies.count_pod(node.pods[uid], name, -1)
         node.remove(uid)
         self._changed(node)
-        if owner and node.obj is not None:
-            self._count_owner(owner, node.zone, -1)
         if node.obj is None and not node.pods:
             del self._nodes[name]
 

@@ -32,3 +32,14 @@ def pod(name: str, *, cpu: str = "", memory: str = "", owner: str = "", node_nam
     if node_name:
         body["nodeName"] = node_name
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body, "status": {"phase": "Pending"}}
+
+
+def replica_set(name: str) -> Obj:
+    """The owner of the pods made by `pod(..., owner=name)`, as far as a scheduler cares."""
+    metadata = {"name": name, "namespace": "default", "uid": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": metadata,
+        "spec": {"selector": {"matchLabels": {"app": name}}},
+    }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from minik.sched.plugins import Check, Filter
+from functools import partial
+
+from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 ANY = "0.0.0.0"
+REASON = "node(s) didn't have free ports for the requested pod ports"
 
 
 def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
@@ -13,7 +16,7 @@ def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
     if not wanted:
         return None
 
-    def check(node: NodeInfo) -> str | None:
+    def check(node: NodeInfo) -> No | None:
         for address, protocol, port in wanted:
             for taken_address, taken_protocol, taken_port in node.ports:
                 if (
@@ -21,10 +24,14 @@ def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
                     and protocol == taken_protocol
                     and (address == taken_address or ANY in (address, taken_address))
                 ):
-                    return "node(s) didn't have free ports for the requested pod ports"
+                    return No((REASON,), explain=partial(_explain, taken_address, taken_protocol, taken_port))
         return None
 
     return check
+
+
+def _explain(address: str, protocol: str, port: int) -> str:
+    return f"{address}:{port}/{protocol} is taken"
 
 
 FILTER = Filter("NodePorts", prepare)

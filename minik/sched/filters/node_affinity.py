@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from minik.api.core_v1 import node_selectors
-from minik.sched.plugins import Check, Filter
+from minik.sched.columns import Column
+from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+from minik.sched.terms import placement_of, placement_test
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
+ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
+_NO = No((REASON,), resolvable=False)
+_NO_ENFORCED = No((ENFORCED,), resolvable=False)
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
-    selector = pod.spec.get("nodeSelector") or {}
-    affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    if not selector and not required:
-        return None
+def make(arguments: Mapping[str, Any]) -> Filter:
+    """`arguments`: NodeAffinityArgs; their `addedAffinity` holds for every pod."""
+    added = placement_of({"affinity": {"nodeAffinity": arguments.get("addedAffinity") or {}}})
+    enforced = placement_test(added) if added else None
 
-    def check(node: NodeInfo) -> str | None:
-        for key, value in selector.items():
-            if node.labels.get(key) != value:
-                return REASON
-        if required and not node_selectors.matches(required, node.labels, node.name):
-            return REASON
-        return None
+    def fits(pod: PodInfo, cluster: Cluster) -> Column:
+        placement = placement_of(pod.spec)
+        wanted = placement_test(placement) if placement else None
 
-    return check
+        def suits(node: NodeInfo) -> float:
+            return float(
+                (enforced is None or enforced(node.labels, node.name))
+                and (wanted is None or wanted(node.labels, node.name))
+            )
+
+        return cluster.column(f"placement/{added.decode()}/{placement.decode()}", suits)
+
+    def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
+        placement = placement_of(pod.spec)
+        wanted = placement_test(placement) if placement else None
+        if wanted is None and enforced is None:
+            return None
+
+        def check(node: NodeInfo) -> No | None:
+            if enforced is not None and not enforced(node.labels, node.name):
+                return _NO_ENFORCED
+            if wanted is not None and not wanted(node.labels, node.name):
+                return _NO
+            return None
+
+        return check
+
+    return Filter("NodeAffinity", prepare, fits)
 
 
 def named(pod: PodInfo) -> Sequence[str] | None:
     """The only nodes that come into question because each required term names some, as a DaemonSet's pods do; None: any may."""
     affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    required = affinity.get(_REQUIRED)
     names: list[str] = []
     for term in (required or {}).get("nodeSelectorTerms") or ():
         fields = term.get("matchFields") or ()
@@ -43,4 +66,4 @@ def named(pod: PodInfo) -> Sequence[str] | None:
     return list(dict.fromkeys(names)) or None
 
 
-FILTER = Filter("NodeAffinity", prepare)
+FILTER = make({})

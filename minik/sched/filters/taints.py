@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from minik.api.core_v1 import tolerations
-from minik.sched.plugins import Check, Filter
+from functools import partial
+
+import orjson
+
+from minik.sched.columns import Column
+from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+from minik.sched.terms import untolerated
+
+
+def fits(pod: PodInfo, cluster: Cluster) -> Column:
+    tolerated = pod.spec.get("tolerations") or ()
+    key = f"tolerated/{orjson.dumps(tolerated).decode()}"
+    return cluster.column(key, lambda node: float(not node.taints or untolerated(node.taints, tolerated) is None))
 
 
 def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
@@ -12,13 +23,18 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
         return None
     tolerated = pod.spec.get("tolerations") or ()
 
-    def check(node: NodeInfo) -> str | None:
-        for taint in node.taints:
-            if taint.get("effect") in ("NoSchedule", "NoExecute") and not tolerations.tolerates(tolerated, taint):
-                return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
-        return None
+    def check(node: NodeInfo) -> No | None:
+        taint = untolerated(node.taints, tolerated) if node.taints else None
+        if taint is None:
+            return None
+        reason = f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
+        return No((reason,), resolvable=False, explain=partial(_explain, taint["effect"]))
 
     return check
 
 
-FILTER = Filter("TaintToleration", prepare)
+def _explain(effect: str) -> str:
+    return f"the taint's effect is {effect}"
+
+
+FILTER = Filter("TaintToleration", prepare, fits)

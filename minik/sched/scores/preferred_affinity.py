@@ -1,29 +1,40 @@
-"""NodeAffinity's score: preferred terms that match add their weights."""
+"""NodeAffinity's score: preferred terms that match add their weights, the pod's own and those of the profile's `addedAffinity`."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from minik.api.core_v1 import node_selectors
 from minik.sched.columns import Window
 from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
-
-def rate(pod: PodInfo, _cluster: Cluster, nodes: Window) -> Rates | None:
-    affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
-    preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution")
-    if not preferred:
-        return None
-    total = sum(term["weight"] for term in preferred) or 1
-
-    def rate_one(node: NodeInfo) -> float:
-        got = sum(
-            term["weight"]
-            for term in preferred
-            if node_selectors.matches_term(term["preference"], node.labels, node.name)
-        )
-        return float(100 * got / total)
-
-    return [rate_one(node) for node in nodes]
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-SCORE = Score("NodeAffinity", 2, rate)
+def make(arguments: Mapping[str, Any], weight: int = 2) -> Score:
+    """`arguments`: NodeAffinityArgs."""
+    added = (arguments.get("addedAffinity") or {}).get(_PREFERRED) or ()
+
+    def rate(pod: PodInfo, _cluster: Cluster, nodes: Window) -> Rates | None:
+        affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
+        preferred = [*added, *(affinity.get(_PREFERRED) or ())]
+        if not preferred:
+            return None
+
+        def got(node: NodeInfo) -> int:
+            return sum(
+                term["weight"]
+                for term in preferred
+                if node_selectors.matches_term(term["preference"], node.labels, node.name)
+            )
+
+        found = [got(node) for node in nodes]
+        most = max(found)
+        return [100 * each / most for each in found] if most else None
+
+    return Score("NodeAffinity", weight, rate)
+
+
+SCORE = make({})

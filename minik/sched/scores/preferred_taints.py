@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from minik.api.core_v1 import tolerations
 from minik.sched.columns import Window
 from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+
+
+def make(_arguments: Mapping[str, Any], weight: int = 3) -> Score:
+    return Score("TaintToleration", weight, rate)
 
 
 def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:
@@ -20,10 +27,9 @@ def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:
             if taint.get("effect") == "PreferNoSchedule" and not tolerations.tolerates(tolerated, taint)
         )
 
-    most = max((disliked(node) for node in nodes if node.taints), default=0)
-    if not most:
-        return None
-    return [100 * (most - disliked(node)) / most for node in nodes]
+    found = [disliked(node) if node.taints else 0 for node in nodes]
+    most = max(found)
+    return [100 * (most - each) / most for each in found] if most else None
 
 
-SCORE = Score("TaintToleration", 3, rate)
+SCORE = make({})

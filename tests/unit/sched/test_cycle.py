@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from minik.sched import workloads
 from minik.sched.cycle import Decision, schedule, wanted_feasible
 from minik.sched.plugins import default_plugins
-from minik.sched.scores import least_allocated
+from minik.sched.scores import resources
 from minik.sched.snapshot import Cluster, PodInfo
-from tests.support.objects import node, pod
+from tests.support.objects import node, pod, replica_set
 
 PLUGINS = default_plugins()
 
@@ -103,6 +104,7 @@ def test_replicas_spread_over_nodes_and_zones() -> None:
     zone = "topology.kubernetes.io/zone"
     nodes = [node(f"n{i}", labels={zone: "east" if i < 3 else "west"}) for i in range(4)]
     cluster = Cluster.of(nodes)
+    workloads.known(cluster, replica_set("rs"))
     for number in range(8):
         info = PodInfo(pod(f"p{number}", owner="rs"))
         decision = schedule(info, cluster, PLUGINS, random.Random(number))
@@ -129,7 +131,7 @@ def test_counts_go_back_to_zero_when_pods_leave() -> None:
     found = cluster.get("n")
     assert found is not None and found.requested["cpu"] == 1000
     cluster.remove_pod(info.uid)
-    assert (found.requested["cpu"], found.owners, found.ports, found.pods) == (0, {}, {}, {})
+    assert (found.requested["cpu"], found.weighed_cpu, found.ports, found.pods) == (0, 0, {}, {})
     cluster.set_pod(info, "n")
     cluster.remove_node("n")
     assert len(cluster) == 0
@@ -165,6 +167,7 @@ def test_what_is_remembered_of_nodes_is_what_a_new_look_finds(seed: int) -> None
     """Any history of changes leads to the decisions of a cluster that was built from what is there now."""
     rng = random.Random(seed)
     cluster = Cluster()
+    workloads.known(cluster, replica_set("rs-1"), replica_set("rs-2"))
     placed: dict[str, tuple[PodInfo, str]] = {}
     objects: dict[str, dict[str, Any]] = {}
 
@@ -192,6 +195,7 @@ def test_what_is_remembered_of_nodes_is_what_a_new_look_finds(seed: int) -> None
             info = PodInfo(pod(f"p{step}", cpu=cpu, owner=rng.choice(["", "rs-1", "rs-2"])))
             start = rng.randrange(1000)
             fresh = Cluster()
+            workloads.known(fresh, replica_set("rs-1"), replica_set("rs-2"))
             for each in cluster.nodes:
                 fresh.set_node(objects[each.name])
             for known, on in placed.values():
@@ -207,15 +211,16 @@ def test_what_is_remembered_of_nodes_is_what_a_new_look_finds(seed: int) -> None
 
 def test_a_decision_computes_anew_only_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     computed = 0
-    compute = least_allocated._rate
+    compute = resources._rate
 
-    def counted(*arguments: Any) -> float:
+    def counted(*arguments: Any, **more: Any) -> float:
         nonlocal computed
         computed += 1
-        return compute(*arguments)
+        return compute(*arguments, **more)
 
-    monkeypatch.setattr(least_allocated, "_rate", counted)
+    monkeypatch.setattr(resources, "_rate", counted)
     cluster = Cluster.of([node(f"n{i}") for i in range(1000)])
+    workloads.known(cluster, replica_set("rs"))
     start = 0
     for number in range(200):
         info = PodInfo(pod(f"p{number}", owner="rs"))
