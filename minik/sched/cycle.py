@@ -55,14 +55,14 @@ class Decision:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     """node → its refusal."""
     feasible: Sequence[NodeInfo] = ()
-    rates: dict[str, Sequence[float]] = field(default_factory=dict)
-    """score plugin → weighted rate of each of `feasible`; only where there were several."""
+    rates: dict[str, tuple[int, Sequence[float]]] = field(default_factory=dict)
+    """score plugin → its weight, and the rate of each of `feasible`; only where there were several."""
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
         """node → score plugin → weighted rate."""
         return {
-            node.name: {name: column[index] for name, column in self.rates.items()}
+            node.name: {name: weight * rates[index] for name, (weight, rates) in self.rates.items()}
             for index, node in enumerate(self.feasible if self.rates else ())
         }
 
@@ -122,11 +122,11 @@ class _Search:
         self._checks = [(each.name, check) for each, check in active]
         self._remembering = [each for each, _ in active if each.fits is not None]
         self._others = [(each.name, check) for each, check in active if each.fits is None]
-        self._rivals = {
-            name: rivals
-            for name, waiting in cluster.nominated.items()
-            if (rivals := [p for p in waiting.values() if p.priority >= pod.priority and p.uid != pod.uid])
-        }
+        self._rivals: dict[str, Sequence[PodInfo]] = {}
+        for name, waiting in cluster.nominated.items():
+            rivals = [other for other in waiting.values() if other.priority >= pod.priority and other.uid != pod.uid]
+            if rivals:
+                self._rivals[name] = rivals
 
     def run(self, decision: Decision, start: int) -> Window:
         """The first nodes from number `start` on that nothing refuses, as many as are wanted; `decision` takes the refusals."""
@@ -231,18 +231,32 @@ def fits(
 def _best(
     pod: PodInfo, cluster: Cluster, plugins: Plugins, feasible: Window, decision: Decision, rng: random.Random
 ) -> str:
+    totals: Sequence[float] | None = None
     for score in plugins.scores:
         rates = score.rate(pod, cluster, feasible)
-        if rates is not None:
-            weight = score.weight
-            decision.rates[score.name] = rates if weight == 1 else [weight * given for given in rates]
-    if not decision.rates:
+        if rates is None:
+            continue
+        weight = score.weight
+        decision.rates[score.name] = weight, rates
+        if totals is None:
+            totals = rates if weight == 1 else [weight * rate for rate in rates]
+        elif weight == 1:
+            totals = list(map(add, totals, rates))
+        else:
+            totals = [total + weight * rate for total, rate in zip(totals, rates, strict=True)]
+    if totals is None:
         return rng.choice(feasible).name
-    first, *others = decision.rates.values()
-    totals = list(first)
-    for rates in others:
-        totals = list(map(add, totals, rates))
-    highest = max(totals)
-    if totals.count(highest) == 1:
-        return feasible[totals.index(highest)].name
-    return feasible[rng.choice([index for index, total in enumerate(totals) if total == highest])].name
+    return feasible[_highest(totals, rng)].name
+
+
+def _highest(totals: Sequence[float], rng: random.Random) -> int:
+    """The place of the highest number; of several, any with equal chance."""
+    highest, at = max(totals), -1
+    count = totals.count(highest)
+    if 8 * count >= len(totals):  # many: a place at random is soon one of them
+        while totals[at := rng.randrange(len(totals))] != highest:
+            pass
+        return at
+    for _ in range(rng.randrange(count) + 1):
+        at = totals.index(highest, at + 1)
+    return at

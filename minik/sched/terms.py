@@ -8,7 +8,7 @@ Equal texts of one namespace are one object, so that thousands of pods of a temp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -30,6 +30,13 @@ class Like:
     selector: Selector
     namespaces: frozenset[str]
     namespace_selector: Selector = NOTHING
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.selector, self.namespaces, self.namespace_selector)))
+
+    def __hash__(self) -> int:
+        return self._hash  # it is the key of what is counted, in every decision
 
     @property
     def goes_by_namespace_labels(self) -> bool:

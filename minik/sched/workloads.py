@@ -6,7 +6,7 @@ services that select the pod and the controller that owns it select, all togethe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik.api import meta, selectors
@@ -29,12 +29,15 @@ class Workloads:
         self._services: dict[str, SelectorIndex[Key]] = {}
         self._selectors: dict[Key, Mapping[str, str]] = {}
         self._controllers: dict[str, tuple[Requirement, ...]] = {}
+        self._likes: dict[tuple[str, str, tuple[Key, ...]], Like | None] = {}
+        """By namespace, controller and services: equal questions get the same object."""
 
     def set_service(self, service: ROObj) -> None:
         key, selector = meta.key(service), (service.get("spec") or {}).get("selector") or {}
         if self._selectors.get(key) == selector:
             return
         self.remove_service(key)
+        self._likes.clear()
         if selector:
             self._selectors[key] = selector
             index = self._services.setdefault(key.namespace, SelectorIndex())
@@ -43,6 +46,7 @@ class Workloads:
     def remove_service(self, key: Key) -> None:
         if self._selectors.pop(key, None) is not None:
             self._services[key.namespace].discard(key)
+            self._likes.clear()
 
     def set_controller(self, controller: ROObj) -> None:
         """A ReplicationController, ReplicaSet or StatefulSet."""
@@ -55,23 +59,35 @@ class Workloads:
             except selectors.SelectorError:
                 return
         self._controllers[meta.uid(controller)] = selector.requirements
+        self._likes.clear()
 
     def remove_controller(self, uid: str) -> None:
-        self._controllers.pop(uid, None)
+        if self._controllers.pop(uid, None) is not None:
+            self._likes.clear()
 
     def like(self, pod: PodInfo) -> Like | None:
         """The pods that belong together with `pod`; None if it belongs to nothing."""
-        found: dict[Requirement, None] = {}
-        services = self._services.get(pod.key.namespace)
+        namespace, owner = pod.key.namespace, pod.owner if pod.owner in self._controllers else ""
+        services = self._services.get(namespace)
+        chosen: tuple[Key, ...] = ()
         if services:
-            labels, merged = pod.labels, dict[str, str]()
-            for key in services.candidates(labels):
-                if selectors.matches_map(self._selectors[key], labels):
-                    merged.update(self._selectors[key])
-            found = {Requirement(key, "=", (merged[key],)): None for key in sorted(merged)}
-        if pod.owner:
-            found.update(dict.fromkeys(self._controllers.get(pod.owner, ())))
-        return Like(Selector(tuple(found)), frozenset((pod.key.namespace,))) if found else None
+            labels = pod.labels
+            found = services.candidates(labels)
+            chosen = tuple(sorted(key for key in found if selectors.matches_map(self._selectors[key], labels)))
+        if not owner and not chosen:
+            return None
+        question = namespace, owner, chosen
+        if question not in self._likes:
+            self._likes[question] = self._like(*question)
+        return self._likes[question]
+
+    def _like(self, namespace: str, owner: str, services: Sequence[Key]) -> Like | None:
+        merged: dict[str, str] = {}
+        for key in services:
+            merged.update(self._selectors[key])
+        found = dict.fromkeys(Requirement(key, "=", (merged[key],)) for key in sorted(merged))
+        found.update(dict.fromkeys(self._controllers.get(owner, ())))
+        return Like(Selector(tuple(found)), frozenset((namespace,))) if found else None
 
 
 def _service(cluster: Cluster, service: ROObj) -> Helped:

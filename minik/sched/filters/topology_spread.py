@@ -19,7 +19,7 @@ Limit = tuple[str, Mapping[str, int], int, int]
 
 def make(arguments: Mapping[str, Any]) -> Filter:
     """`arguments`: PodTopologySpreadArgs."""
-    spreading = Spreading.of(arguments)
+    spreading = Spreading(arguments)
 
     def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
         constraints = spreading.constraints(pod, cluster, required=True)
