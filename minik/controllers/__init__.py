@@ -12,6 +12,7 @@ from minik.controllers import (
     cronjob,
     daemonset,
     deployment,
+    disruption,
     endpoints,
     endpointslice,
     endpointslicemirroring,
@@ -61,5 +62,7 @@ def built_in(
         ipaddresses.CONTROLLER,
         loadbalancer.controller(api_port=api_port),
         podgc.CONTROLLER,
+        disruption.CONTROLLER,
+        disruption.STALE,
         garbagecollector.CONTROLLER,
     )

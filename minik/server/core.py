@@ -11,6 +11,7 @@ from minik.api.meta import Obj, ROObj
 from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
 from minik.server.request import User
+from minik.server.reserved import Reserved
 
 if TYPE_CHECKING:
     from minik.server.admission.addresses import Addresses
@@ -31,8 +32,8 @@ class Core:
     addresses: Addresses
     tokens: ServiceAccountTokens
     streaming: dict[tuple[str, str], object] = field(default_factory=dict)
-    reserved: dict[str, set[str]] = field(default_factory=dict)
-    """What writes under way hold, by subject: for steps of admission that let one through at a time."""
+    reserved: Reserved = field(default_factory=Reserved)
+    """What writes under way hold."""
 
 
 @dataclass(slots=True)

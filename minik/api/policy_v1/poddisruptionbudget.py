@@ -15,7 +15,7 @@ from minik.api.columns import column, number
 from minik.api.errors import FieldError, Path, invalid
 from minik.api.kind import Column, Kind, status_of
 from minik.api.meta import Obj, ROObj
-from minik.api.selectors import SelectorError, from_label_selector
+from minik.api.selectors import NOTHING, Selector, SelectorError, from_label_selector
 from minik.api.validation import Errors, enum, label_selector, non_negative
 from minik.api.validation_conditions import conditions
 from minik.api.validation_workload import at_most_all, int_or_percent
@@ -31,13 +31,15 @@ _STATUS = Path("status")
 
 def matches(budget: ROObj, labels: Mapping[str, str]) -> bool:
     """Whether the budget guards pods with these labels. A missing selector matches nothing, an empty one everything in policy/v1."""
-    selector = (budget.get("spec") or {}).get("selector")
-    if selector is None:
-        return False
+    return selector_of(budget).matches(labels)
+
+
+def selector_of(budget: ROObj) -> Selector:
+    """Its selector; one that selects nothing if it is missing or wrong."""
     try:
-        return from_label_selector(selector).matches(labels)
+        return from_label_selector((budget.get("spec") or {}).get("selector"))
     except SelectorError:
-        return False
+        return NOTHING
 
 
 def matching(pod: ROObj, budgets: Iterable[ROObj]) -> list[ROObj]:

@@ -35,14 +35,11 @@ def admit_priority_class(core: Core, draft: Obj, attributes: Attributes) -> None
         return
     known = default_class(core)
     other = meta.name(known) if known is not None and meta.name(known) != attributes.name else ""
-    under_way: set[str] = core.reserved.setdefault(_DEFAULTS, set())
-    other = other or next((name for name in under_way if name != attributes.name), "")
+    other = other or next((name for name in core.reserved.held(_DEFAULTS) if name != attributes.name), "")
     if other:
         why = f"PriorityClass {other} is already marked as default. Only one default can exist"
         raise errors.forbidden("priorityclasses", "scheduling.k8s.io", attributes.name, why)
-    name = attributes.name
-    under_way.add(name)
-    attributes.done.append(lambda: under_way.discard(name))
+    attributes.done.append(core.reserved.hold(_DEFAULTS, attributes.name))
 
 
 def admit_pod_priority(core: Core, draft: Obj, attributes: Attributes) -> None:
