@@ -234,8 +234,8 @@ def _phase(
     running = sum("running" in s["state"] for s in statuses)
     codes = [code for s in statuses if "running" not in s["state"] and (code := _ended_with(s)) is not None]
     waiting = len(statuses) - running - len(codes)
-    if is_over and (codes or old == "Running"):
-        return "Succeeded" if not waiting and not any(codes) else "Failed"
+    if is_over:  # also before anything ran: who waits for its end (a Job) sees one (KEP-3329)
+        return "Succeeded" if codes and not waiting and not any(codes) else "Failed"
     if pending_init and not (running or codes):
         return "Pending"
     if waiting:

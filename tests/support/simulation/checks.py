@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from minik.agent import names
 from minik.api import meta
 from minik.api.core_v1 import pods
-from minik.api.meta import ROObj
 from minik.client.manager import Manager
 from minik.storage.base import Store
 from minik.storage.cache import Cache
 from tests.support.simulation.host import SimulatedNode
+from tests.support.simulation.view import View, expect, name_of
+from tests.support.simulation.workload_checks import cronjobs, daemon_sets, jobs, stateful_sets
 
 SLICES = "endpointslices.discovery.k8s.io"
 _SETS = ("replicasets.apps", "replicationcontrollers")
@@ -20,68 +20,43 @@ _SETS = ("replicasets.apps", "replicationcontrollers")
 
 def unsettled(cache: Cache, nodes: Sequence[SimulatedNode], manager: Manager | None) -> list[str]:
     """What is not yet as it should be, sorted."""
-    view = _View(cache)
+    view = View(cache)
     found = [
         *_deployments(view), *_sets(view), *_pods(view, nodes), *_engines(view, nodes), *_owners(view), *_namespaces(view),
-        *_endpoints(view), *_nodes(view), *_informers(cache, manager),
+        *_endpoints(view), *_nodes(view), *_informers(cache, manager), *jobs(view), *cronjobs(view),
+        *stateful_sets(view), *daemon_sets(view, len(nodes)),
     ]  # fmt: skip
     return sorted(found)
 
 
-class _View:
-    """The cache's objects, decoded."""
-
-    def __init__(self, cache: Cache) -> None:
-        self.cache = cache
-        self._lists: dict[str, list[ROObj]] = {}
-
-    def all(self, resource: str) -> list[ROObj]:
-        if resource not in self._lists:
-            self._lists[resource] = [entry.obj for entry in self.cache.list(resource)]
-        return self._lists[resource]
-
-    def owned(self, resource: str, owner: ROObj) -> list[ROObj]:
-        return [obj for obj in self.all(resource) if meta.is_controlled_by(obj, owner)]
-
-
-def _name(obj: ROObj) -> str:
-    return str(meta.key(obj))
-
-
-def _expect(what: str, status: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    for field, value in wanted.items():
-        if (status.get(field) or 0) != value:
-            yield f"{what}: {field} is {status.get(field)}, not {value}"
-
-
-def _deployments(view: _View) -> Iterator[str]:
+def _deployments(view: View) -> Iterator[str]:
     for obj in view.all("deployments.apps"):
-        number, status, what = obj["spec"]["replicas"], obj.get("status") or {}, f"deployment {_name(obj)}"
+        number, status, what = obj["spec"]["replicas"], obj.get("status") or {}, f"deployment {name_of(obj)}"
         wanted = {"observedGeneration": meta.generation(obj), "replicas": number, "updatedReplicas": number}
         wanted |= {"readyReplicas": number, "availableReplicas": number, "unavailableReplicas": 0}
-        yield from _expect(what, status, wanted)
+        yield from expect(what, status, wanted)
         sizes = sorted((each["spec"]["replicas"] for each in view.owned("replicasets.apps", obj)), reverse=True)
         if not sizes or sizes[0] != number or any(sizes[1:]):
             yield f"{what}: has ReplicaSets of {sizes} for {number}"
 
 
-def _sets(view: _View) -> Iterator[str]:
+def _sets(view: View) -> Iterator[str]:
     for resource in _SETS:
         for obj in view.all(resource):
-            number, status, what = obj["spec"]["replicas"], obj.get("status") or {}, f"{resource} {_name(obj)}"
+            number, status, what = obj["spec"]["replicas"], obj.get("status") or {}, f"{resource} {name_of(obj)}"
             wanted = {"observedGeneration": meta.generation(obj), "replicas": number}
             wanted |= {"readyReplicas": number, "availableReplicas": number}
-            yield from _expect(what, status, wanted)
+            yield from expect(what, status, wanted)
             active = [pod for pod in view.owned("pods", obj) if pods.is_active(pod)]
             if len(active) != number:
                 yield f"{what}: has {len(active)} pods for {number}"
 
 
-def _pods(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
+def _pods(view: View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
     by_name = {node.name: node for node in nodes}
     addresses: dict[str, str] = {}
     for pod in view.all("pods"):
-        what = f"pod {_name(pod)}"
+        what = f"pod {name_of(pod)}"
         if meta.is_deleting(pod):
             yield f"{what}: is terminating"
         if pods.is_finished(pod):
@@ -104,7 +79,7 @@ def _pods(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
             yield f"{what}: {sorted(running)} run on {node.name}, not {sorted(wanted)}"
 
 
-def _engines(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
+def _engines(view: View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
     known = {(meta.uid(pod), pods.node_name(pod)) for pod in view.all("pods")}
     for node in nodes:
         for info in node.engine.running():
@@ -112,7 +87,7 @@ def _engines(view: _View, nodes: Sequence[SimulatedNode]) -> Iterator[str]:
                 yield f"{node.name}: {info.name} runs, and its pod is not known"
 
 
-def _owners(view: _View) -> Iterator[str]:
+def _owners(view: View) -> Iterator[str]:
     """Everything whose owners are all gone should be gone."""
     uids = {meta.uid(obj) for resource in view.cache.resources() for obj in view.all(resource)}
     for resource in view.cache.resources():
@@ -121,33 +96,33 @@ def _owners(view: _View) -> Iterator[str]:
         for obj in view.all(resource):
             owners = meta.owners(obj)
             if owners and not any(owner["uid"] in uids for owner in owners):
-                yield f"{resource} {_name(obj)}: is an orphan"
+                yield f"{resource} {name_of(obj)}: is an orphan"
 
 
-def _namespaces(view: _View) -> Iterator[str]:
+def _namespaces(view: View) -> Iterator[str]:
     there = set()
     for namespace in view.all("namespaces"):
         there.add(meta.name(namespace))
         if (namespace.get("status") or {}).get("phase") != "Active" or meta.is_deleting(namespace):
-            yield f"namespace {_name(namespace)}: is terminating"
+            yield f"namespace {name_of(namespace)}: is terminating"
     for resource in view.cache.resources():
         for obj in view.all(resource):
             if meta.namespace(obj) and meta.namespace(obj) not in there:
-                yield f"{resource} {_name(obj)}: is in a namespace that is gone"
+                yield f"{resource} {name_of(obj)}: is in a namespace that is gone"
             if meta.is_deleting(obj) and resource not in ("pods", "namespaces"):
-                yield f"{resource} {_name(obj)}: is terminating"
+                yield f"{resource} {name_of(obj)}: is terminating"
     for namespace_name in sorted(there):
         for resource, name in (("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")):
             if view.cache.get(f"{resource}/{namespace_name}/{name}") is None:
                 yield f"namespace {namespace_name}: has no {resource} {name}"
 
 
-def _endpoints(view: _View) -> Iterator[str]:
+def _endpoints(view: View) -> Iterator[str]:
     for service in view.all("services"):
         selector = service["spec"].get("selector")
         if not selector:
             continue
-        what = f"service {_name(service)}"
+        what = f"service {name_of(service)}"
         behind = [
             pod
             for pod in view.all("pods")
@@ -170,13 +145,13 @@ def _endpoints(view: _View) -> Iterator[str]:
             yield f"{what}: its endpoints show {shown}, ready are {ready}"
 
 
-def _nodes(view: _View) -> Iterator[str]:
+def _nodes(view: View) -> Iterator[str]:
     for obj in view.all("nodes"):
         ready = meta.condition(obj, "Ready") or {}
         if ready.get("status") != "True":
-            yield f"node {_name(obj)}: is not ready: {ready.get('status')} {ready.get('reason')}"
+            yield f"node {name_of(obj)}: is not ready: {ready.get('status')} {ready.get('reason')}"
         if obj["spec"].get("taints"):
-            yield f"node {_name(obj)}: has taints {[taint['key'] for taint in obj['spec']['taints']]}"
+            yield f"node {name_of(obj)}: has taints {[taint['key'] for taint in obj['spec']['taints']]}"
 
 
 def _informers(cache: Cache, manager: Manager | None) -> Iterator[str]:

@@ -17,6 +17,7 @@ from minik.api.meta import ROObj, controller_of, is_deleting, uid
 from minik.controllers.common.rollout_scale import max_unavailable
 from minik.storage.base import Event, EventType
 from tests.support.simulation.host import SimulatedNode
+from tests.support.simulation.job_monitor import JobMonitor
 from tests.support.simulation.network import Link
 
 MEMORY_SECONDS = 150.0
@@ -68,6 +69,7 @@ class Monitors:
         self._rollouts: dict[str, _Rollout] = {}
         self._rollout_keys: dict[str, str] = {}
         self._writes: dict[str, tuple[float, int]] = {}
+        self._jobs = JobMonitor(self._problem)
 
     def _problem(self, text: str) -> None:
         self.found.set()
@@ -90,6 +92,20 @@ class Monitors:
                     self._problem(f"pod {what} runs on {other.name} and on {node}")
                 elif labels[names.CONTAINER] == container:
                     self._problem(f"container {container} of pod {what} runs twice on {node}")
+        self._check_identity(info, what)
+
+    def _check_identity(self, info: ContainerInfo, what: str) -> None:
+        """Of a StatefulSet's pods of one name only one runs (KEP "at most one"): the one before has ended everywhere."""
+        namespace, name = info.labels[names.NAMESPACE], info.labels[names.POD_NAME]
+        pod = self._pods.get(f"pods/{namespace}/{name}")
+        if pod is None or (controller_of(pod) or {}).get("kind") != "StatefulSet":
+            return
+        for node in self._nodes:
+            for other in node.engine.running():
+                labels = other.labels
+                same = (labels.get(names.NAMESPACE), labels.get(names.POD_NAME)) == (namespace, name)
+                if same and labels.get(names.CONTAINER) and labels.get(names.UID) != info.labels[names.UID]:
+                    self._problem(f"pod {what} runs beside {labels.get(names.UID)} of the same name on {node.name}")
 
     # --- the store ---------------------------------------------------------------------------------------------------
 
@@ -102,6 +118,8 @@ class Monitors:
                 touched.update(dict.fromkeys(self._pod(event)))
             elif resource in _OWNERS:
                 self._set(event)
+            elif resource == "jobs.batch" and event.value is not None:
+                self._jobs.job(orjson.loads(event.value))
             elif resource == "deployments.apps" and self.is_gentle:
                 self._deployment(event)
         if self.is_gentle:
@@ -123,6 +141,9 @@ class Monitors:
         if event.type is EventType.PUT:
             assert event.value is not None
             new = self._pods[event.key] = orjson.loads(event.value)
+            self._jobs.pod(new)
+        elif old is not None:
+            self._jobs.pod(old, is_gone=True)
         before, after = _owner(old), _owner(new)
         if before in self._sets:
             self._sets[before].pods.pop(event.key, None)

@@ -19,6 +19,7 @@ from minik.api.errors import (
 )
 from minik.api.meta import Key, Obj, ROObj
 from minik.client.client import Client
+from tests.support.simulation import workloads
 from tests.support.simulation.history import History
 
 FINALIZER = "simulation.test/wait"
@@ -48,6 +49,8 @@ class User:
         if self.rng.random() < 0.9:
             await self.attempt(create_namespace)
             await self.attempt(create_deployment)
+            if not self._gentle:
+                await self.attempt(self.rng.choice(_WORKLOADS))
         while loop.time() < until:
             (action,) = self.rng.choices(actions, weights)
             await self.attempt(action)
@@ -252,7 +255,17 @@ async def set_pod_image(user: User) -> None:
 
 
 async def delete_pod(user: User) -> None:
-    await user.delete("pods", grace_seconds=user.rng.choice((None, None, 0, 1, 5)))
+    """Never at once if it has a name of its own: that may give the name out while its containers still run (Kubernetes says so)."""
+    pod = await user.some("pods")
+    if pod is None:
+        return
+    owner = meta.controller_of(pod) or {}
+    grace = user.rng.choice((None, None, 1, 5) if owner.get("kind") == "StatefulSet" else (None, None, 0, 1, 5))
+    try:
+        await user.client.delete("pods", meta.name(pod), meta.namespace(pod), grace_seconds=grace)
+    except NotFound:
+        return
+    user._say(f"deleted pods {meta.key(pod)} {grace}")
 
 
 async def evict_pod(user: User) -> None:
@@ -322,14 +335,22 @@ async def tidy_up(user: User) -> None:
         if deployment["spec"].get("paused"):
             patch = {"spec": {"paused": None}}
             await user.client.patch("deployments.apps", meta.name(deployment), meta.namespace(deployment), patch)
+    await workloads.let_end(user)
 
 
+_WORKLOADS: Sequence[Do] = (
+    workloads.create_job, workloads.create_cronjob, workloads.create_stateful, workloads.create_daemons,
+)  # fmt: skip
 _ACTIONS: Sequence[tuple[Do, float]] = (
     (create_namespace, 3.0), (delete_namespace, 0.3), (create_deployment, 4.0), (scale_deployment, 5.0), (set_image, 5.0),
     (pause_deployment, 1.0), (roll_back, 2.0), (delete_deployment, 1.5), (create_set, 2.0), (scale_set, 2.0),
     (delete_set, 1.0), (create_pod, 3.0), (set_pod_image, 2.0), (delete_pod, 4.0),
     (evict_pod, 1.0), (create_service, 1.0), (delete_service, 0.5),
     (create_config, 2.0), (patch_config, 3.0), (delete_config, 1.0), (release, 1.0), (cordon, 0.5),
+    (workloads.create_job, 3.0), (workloads.suspend_job, 1.0), (workloads.widen_job, 1.0), (workloads.delete_job, 1.0),
+    (workloads.create_cronjob, 0.7), (workloads.delete_cronjob, 0.3), (workloads.create_stateful, 2.0),
+    (workloads.scale_stateful, 2.0), (workloads.set_stateful_image, 2.0), (workloads.delete_stateful, 0.7),
+    (workloads.create_daemons, 0.7), (workloads.set_daemons_image, 1.0), (workloads.delete_daemons, 0.5),
 )  # fmt: skip
 _GENTLE: Sequence[tuple[Do, float]] = (
     (create_namespace, 2.0), (create_deployment, 3.0), (set_image, 8.0), (pause_deployment, 1.0), (roll_back, 2.0),

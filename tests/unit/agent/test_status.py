@@ -193,6 +193,13 @@ def test_deleting_a_pod_ends_in_a_final_phase() -> None:
 # --- the patch ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_pod_deleted_before_it_began_has_failed() -> None:
+    """Or its Job, if it replaces failed pods only, would wait for its end for ever."""
+    begun = pod(status={"phase": "Pending"})
+    begun["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    assert status_of(begun, NOTHING)["phase"] == "Failed"
+
+
 def test_nothing_to_say() -> None:
     status = status_of(pod(), seen(sandbox(), ran()))
     assert status_patch(status, status_of(pod(status=status), seen(sandbox(), ran()))) == {}

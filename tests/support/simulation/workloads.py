@@ -1,0 +1,147 @@
+"""What people do with Jobs, CronJobs, StatefulSets and DaemonSets; `users.py` chooses among these and its own."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from minik.api import meta
+from minik.api.meta import Obj
+
+if TYPE_CHECKING:
+    from tests.support.simulation.users import User
+
+JOBS, CRONJOBS, STATEFUL, DAEMONS = "jobs.batch", "cronjobs.batch", "statefulsets.apps", "daemonsets.apps"
+
+
+def job_spec(rng: random.Random, template: Obj) -> Obj:
+    """A Job that ends: its pods run for some seconds, and some of them fail."""
+    seconds, fails = rng.randint(0, 20), rng.random() < 0.3
+    exit_code = f"exit {rng.choice((1, 3, 42))}" if fails else "true"
+    container = {**template["spec"]["containers"][0], "command": ["sh", "-c", f"sleep {seconds}; {exit_code}"]}
+    pod: Obj = {"containers": [container], "restartPolicy": "Never"}
+    spec: Obj = {"template": {"spec": pod}, "backoffLimit": rng.randint(0, 2), "parallelism": rng.randint(1, 3)}
+    if rng.random() < 0.8:
+        spec["completions"] = rng.randint(1, 5)
+    if "completions" in spec and rng.random() < 0.5:
+        spec["completionMode"] = "Indexed"
+        if fails and rng.random() < 0.5:
+            spec |= {"backoffLimitPerIndex": rng.randint(0, 1), "maxFailedIndexes": rng.randint(0, 3)}
+            spec.pop("backoffLimit")
+        elif rng.random() < 0.3:
+            spec["successPolicy"] = {"rules": [{"succeededCount": 1}]}
+    elif rng.random() < 0.3:
+        pod["restartPolicy"] = "OnFailure"
+    if fails and pod["restartPolicy"] == "Never" and rng.random() < 0.4:
+        action = rng.choice(("FailJob", "Count", "Ignore"))
+        on = {"operator": "In", "values": [42]}
+        spec["podFailurePolicy"] = {"rules": [{"action": "Count" if action == "Ignore" else action, "onExitCodes": on}]}
+    if rng.random() < 0.2:
+        spec["ttlSecondsAfterFinished"] = rng.choice((0, 5))
+    if rng.random() < 0.15:
+        spec["activeDeadlineSeconds"] = rng.randint(5, 60)
+    if rng.random() < 0.15:
+        spec["suspend"] = True
+    return spec
+
+
+async def create_job(user: User) -> None:
+    name = user.new_name("job")
+    spec = job_spec(user.rng, user.template(name))
+    await user.create(JOBS, {"metadata": {"name": name, "namespace": user.namespace()}, "spec": spec})
+
+
+async def suspend_job(user: User) -> None:
+    await user.change(JOBS, lambda draft: draft["spec"].update(suspend=not draft["spec"].get("suspend")))
+
+
+async def widen_job(user: User) -> None:
+    number = user.rng.randint(0, 4)
+    await user.change(JOBS, lambda draft: draft["spec"].update(parallelism=number))
+
+
+async def delete_job(user: User) -> None:
+    await user.delete(JOBS, propagation=user.rng.choice(("Background", "Foreground")))
+
+
+async def create_cronjob(user: User) -> None:
+    rng, name = user.rng, user.new_name("cron")
+    job = job_spec(rng, user.template(name))
+    job.pop("suspend", None)
+    spec: Obj = {
+        "schedule": rng.choice(("* * * * *", "*/2 * * * *")),
+        "concurrencyPolicy": rng.choice(("Allow", "Forbid", "Replace")),
+        "jobTemplate": {"spec": job},
+    }
+    if rng.random() < 0.3:
+        spec["startingDeadlineSeconds"] = rng.choice((20, 200))
+    await user.create(CRONJOBS, {"metadata": {"name": name, "namespace": user.namespace()}, "spec": spec})
+
+
+async def delete_cronjob(user: User) -> None:
+    await user.delete(CRONJOBS, propagation=user.rng.choice(("Background", "Foreground")))
+
+
+def _stateful_template(user: User, name: str) -> Obj:
+    template = user.template(name)
+    template["spec"].pop("initContainers", None)
+    if template["spec"].get("terminationGracePeriodSeconds") == 0:  # as Kubernetes says: it would give names out too early
+        template["spec"]["terminationGracePeriodSeconds"] = 1
+    return template
+
+
+async def create_stateful(user: User) -> None:
+    rng, name = user.rng, user.new_name("db")
+    spec: Obj = {
+        "replicas": rng.randint(0, 4), "serviceName": name, "selector": {"matchLabels": {"app": name}},
+        "template": _stateful_template(user, name),
+    }  # fmt: skip
+    if rng.random() < 0.4:
+        spec["podManagementPolicy"] = "Parallel"
+    if rng.random() < 0.2:
+        spec["ordinals"] = {"start": rng.randint(1, 3)}
+    await user.create(STATEFUL, {"metadata": {"name": name, "namespace": user.namespace()}, "spec": spec})
+
+
+async def scale_stateful(user: User) -> None:
+    number = user.rng.randint(0, 5)
+    await user.change(STATEFUL, lambda draft: draft["spec"].update(replicas=number))
+
+
+async def set_stateful_image(user: User) -> None:
+    await user.change(STATEFUL, user.put_image)
+
+
+async def delete_stateful(user: User) -> None:
+    await user.delete(STATEFUL, propagation=user.rng.choice(("Background", "Foreground", "Orphan")))
+
+
+async def create_daemons(user: User) -> None:
+    rng, name = user.rng, user.new_name("ds")
+    template = user.template(name)
+    spec: Obj = {"selector": {"matchLabels": {"app": name}}, "template": template}
+    if rng.random() < 0.3:
+        spec["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    if rng.random() < 0.2:
+        spec["minReadySeconds"] = rng.randint(1, 3)
+    await user.create(DAEMONS, {"metadata": {"name": name, "namespace": user.namespace()}, "spec": spec})
+
+
+async def set_daemons_image(user: User) -> None:
+    await user.change(DAEMONS, user.put_image)
+
+
+async def delete_daemons(user: User) -> None:
+    await user.delete(DAEMONS, propagation=user.rng.choice(("Background", "Foreground")))
+
+
+async def let_end(user: User) -> None:
+    """At the end: no further runs, and what was stopped goes on."""
+    for cronjob in (await user.client.list(CRONJOBS)).items:
+        if not cronjob["spec"].get("suspend"):
+            patch: Obj = {"spec": {"suspend": True}}
+            await user.client.patch(CRONJOBS, meta.name(cronjob), meta.namespace(cronjob), patch)
+    for job in (await user.client.list(JOBS)).items:
+        if job["spec"].get("suspend") or job["spec"].get("parallelism") == 0:
+            patch = {"spec": {"suspend": False, "parallelism": max(1, job["spec"].get("parallelism", 1))}}
+            await user.client.patch(JOBS, meta.name(job), meta.namespace(job), patch)
