@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--pace", type=float, metavar="S", help="seconds between two things that a person does; else by the seed"
     )
     parser.add_argument("--calm", action="store_true", help="no faults: Deployments must stay available throughout")
+    parser.add_argument("--story", action="store_true", help="a fixed story instead of people who do as they please")
     parser.add_argument(
         "--trace", type=Path, metavar="FILE", help="write every line of the history, and what is logged (one seed)"
     )
@@ -46,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     seeds = [options.seed] if options.seed is not None else range(options.start, options.start + options.seeds)
     began, simulated, failed = time.monotonic(), 0.0, []
     for seed in seeds:
-        plan = Plan(seed, minutes=options.minutes, nodes=options.nodes, pace=options.pace, faults=not options.calm)
+        plan = Plan(
+            seed, minutes=options.minutes, nodes=options.nodes, pace=options.pace, faults=not options.calm,
+            story=options.story,
+        )  # fmt: skip
         with contextlib.ExitStack() as stack:
             trace = stack.enter_context(options.trace.open("wb")) if options.trace is not None else None
             outcome = simulate(plan, trace)

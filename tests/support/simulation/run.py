@@ -26,7 +26,7 @@ from minik.client.client import Client
 from minik.log import TextFormatter
 from minik.storage.check import check_file
 from minik.storage.compactor import Retention
-from tests.support.simulation import checks, loop
+from tests.support.simulation import checks, loop, script
 from tests.support.simulation.disk import Disk
 from tests.support.simulation.faults import Faults
 from tests.support.simulation.history import History
@@ -55,6 +55,8 @@ class Plan:
     """Seconds between two things that a person does."""
     faults: bool = True
     """Without: people are gentle, and Deployments must stay available throughout."""
+    story: bool = False
+    """Instead of people who do as they please, one who tells a fixed story (`script.py`)."""
 
     def command(self) -> str:
         """How to run it again by hand."""
@@ -62,6 +64,7 @@ class Plan:
         words += ["--minutes", str(self.minutes)] if self.minutes is not None else []
         words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
         words += ["--pace", str(self.pace)] if self.pace is not None else []
+        words += ["--story"] if self.story else []
         return " ".join([*words, *([] if self.faults else ["--calm"]), "--trace", "FILE"])
 
 
@@ -79,6 +82,8 @@ class Outcome:
     settled: float = 0.0
     """Seconds of the cluster's time until all was well."""
     counts: dict[str, int] = field(default_factory=dict)
+    end: list[str] = field(default_factory=list)
+    """What came of a story."""
 
 
 def simulate(plan: Plan, trace: IO[bytes] | None = None) -> Outcome:
@@ -168,13 +173,14 @@ class Simulation:
             for each in range(number)
         ]
         self.monitors = Monitors(self.nodes, self.link, history.note)
-        self.monitors.is_gentle = not plan.faults
+        self.monitors.is_gentle = not plan.faults and not plan.story
         self.user_link = Link("users", seeds.rng("link users"), latency=0.01)
         client = Client(self.server.transport(self.user_link, "minik-admin", MASTERS), registry)
         self.users = [
             User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3))
             for each in range(people)
         ]  # fmt: skip
+        self.teller = client
         watch_link = Link("spectators", seeds.rng("link spectators"), latency=0.01)
         watch_link.never_repeats = True
         client = Client(self.server.transport(watch_link, "minik-admin", MASTERS), registry)
@@ -220,7 +226,12 @@ class Simulation:
         end = clock.time() + 60.0 * self.minutes
         for number, spectator in enumerate(self.spectators):
             tasks.start(f"spectator {number}", spectator.run())
-        work = [tasks.start(user.name, user.work(end, self.pause)) for user in self.users]
+        if self.plan.story:
+            wishes = script.story(self.seeds.rng("story"))
+            telling = script.tell(wishes, self.teller, self.history, pace=60.0 * self.minutes / len(wishes))
+            work = [tasks.start("story", telling)]
+        else:
+            work = [tasks.start(user.name, user.work(end, self.pause)) for user in self.users]
         if self.plan.faults:
             work.append(tasks.start("faults", self.faults.run(end)))
         await asyncio.gather(*work)
@@ -231,6 +242,8 @@ class Simulation:
                 break
         outcome.problems += await self._settle(calm + SETTLE_SECONDS)
         outcome.settled = clock.time() - calm
+        if self.plan.story:
+            outcome.end = script.end_state(self.server.plane.cache)
         outcome.problems += [problem for spectator in self.spectators for problem in spectator.problems(self.history)]
         outcome.problems += await checks.differences(self.server.store, self.server.plane.cache)
         try:

@@ -85,7 +85,9 @@ async def delete_cronjob(user: User) -> None:
 def _stateful_template(user: User, name: str) -> Obj:
     template = user.template(name)
     template["spec"].pop("initContainers", None)
-    if template["spec"].get("terminationGracePeriodSeconds") == 0:  # as Kubernetes says: it would give names out too early
+    if (
+        template["spec"].get("terminationGracePeriodSeconds") == 0
+    ):  # as Kubernetes says: it would give names out too early
         template["spec"]["terminationGracePeriodSeconds"] = 1
     return template
 
