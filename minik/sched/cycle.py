@@ -7,72 +7,21 @@ FailedScheduling event sums it up.
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import add
 
 from minik.sched.columns import Column, Window
+from minik.sched.decision import Decision, Refusal
 from minik.sched.filters import node_affinity
 from minik.sched.plugins import Check, No, Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 from minik.sched.whatif import trial
 
+__all__ = ["Decision", "Refusal", "fits", "refusal_of", "schedule", "wanted_feasible"]
+
 MIN_FEASIBLE = 100
 """With so many feasible nodes a search may stop (kube-scheduler's minFeasibleNodesToFind)."""
-
-
-@dataclass(slots=True)
-class Refusal:
-    """Which filter refused a node, and why: `reasons` in kube-scheduler's words, `detail` with the numbers.
-
-    `resolvable`: whether the removal of pods could help (see `plugins.No`).
-    """
-
-    filter: str
-    reasons: tuple[str, ...]
-    resolvable: bool = True
-    explain: Callable[[], str] | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def reason(self) -> str:
-        return ", ".join(self.reasons)
-
-    @property
-    def detail(self) -> str:
-        """What stands behind the reasons, or ""."""
-        return self.explain() if self.explain else ""
-
-
-@dataclass(slots=True)
-class Decision:
-    """The outcome. `node` is "" if the pod fits nowhere."""
-
-    node: str = ""
-    considered: int = 0
-    total: int = 0
-    refusals: dict[str, Refusal] = field(default_factory=dict)
-    """node → its refusal."""
-    feasible: Sequence[NodeInfo] = ()
-    rates: dict[str, tuple[int, Sequence[float]]] = field(default_factory=dict)
-    """score plugin → its weight, and the rate of each of `feasible`; only where there were several."""
-
-    @property
-    def scores(self) -> dict[str, dict[str, float]]:
-        """node → score plugin → weighted rate."""
-        return {
-            node.name: {name: weight * rates[index] for name, (weight, rates) in self.rates.items()}
-            for index, node in enumerate(self.feasible if self.rates else ())
-        }
-
-    def summary(self) -> str:
-        """Why the pod fits nowhere, in kube-scheduler's words."""
-        if not self.total:
-            return "no nodes available to schedule pods"
-        counts = Counter(reason for refusal in self.refusals.values() for reason in refusal.reasons)
-        reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
-        return f"0/{self.total} nodes are available: {reasons}."
 
 
 def wanted_feasible(nodes: int) -> int:
@@ -100,7 +49,7 @@ def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decisi
     for names in (_nominated(pod, cluster), node_affinity.named(pod)):
         if names:  # only if none of them is feasible, what is wrong with the others is of interest
             known = [node for name in names if (node := cluster.get(name)) is not None and node.obj is not None]
-            found = [node for node in known if search.refusal(node) is None]
+            found = [node for node in known if search.no(node) is None]
             if found:
                 decision.considered = len(found)
                 return Window(cluster.nodes, 0, 0, chosen=found)
@@ -152,22 +101,24 @@ class _Search:
                     if len(found) >= wanted:
                         break
                 else:
-                    decision.refusals[node.name] = no
+                    decision.refusals.put(node, no)
         decision.considered = len(found) + len(decision.refusals)
         return Window(cluster.nodes, 0, 0, chosen=found)
 
-    def refusal(self, node: NodeInfo) -> Refusal | None:
+    def no(self, node: NodeInfo) -> No | None:
+        """Why the pod cannot run on this node."""
         no = _first_no(node, self._checks)
         if no is None and node.name in self._rivals:
             no = self._beside(node, self._rivals[node.name])
         return no
 
-    def _beside(self, node: NodeInfo, rivals: Sequence[PodInfo]) -> Refusal | None:
+    def _beside(self, node: NodeInfo, rivals: Sequence[PodInfo]) -> No | None:
         """Why the pod cannot run there once the pods do that preemption made room for."""
         with trial(self._cluster) as what_if:
             for rival in rivals:
                 what_if.add(rival, node.name)
-            return refusal_of(self._pod, node, self._cluster, self._plugins)
+            refusal = refusal_of(self._pod, node, self._cluster, self._plugins)
+            return refusal.no if refusal is not None else None
 
 
 def _least(window: Window, columns: Sequence[Column]) -> Sequence[float]:
@@ -181,16 +132,20 @@ def _least(window: Window, columns: Sequence[Column]) -> Sequence[float]:
     return first
 
 
-def _first_no(node: NodeInfo, checks: Sequence[tuple[str, Check]]) -> Refusal | None:
+def _first_no(node: NodeInfo, checks: Sequence[tuple[str, Check]]) -> No | None:
     for name, check in checks:
         no = check(node)
         if no is not None:
-            return _refusal(name, no)
+            return _named(no, name)
     return None
 
 
-def _refusal(name: str, no: No | str) -> Refusal:
-    return Refusal(name, (no,)) if isinstance(no, str) else Refusal(name, no.reasons, no.resolvable, no.explain)
+def _named(no: No | str, name: str) -> No:
+    if isinstance(no, str):
+        return No((no,), filter=name)
+    if not no.filter:
+        no.filter = name
+    return no
 
 
 def refusal_of(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Refusal | None:
@@ -199,7 +154,7 @@ def refusal_of(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins)
         check = each.prepare(pod, cluster)
         no = check(node) if check is not None else None
         if no is not None:
-            return _refusal(each.name, no)
+            return Refusal.of(_named(no, each.name), node)
     return None
 
 
@@ -246,6 +201,7 @@ def _best(
             totals = [total + weight * rate for total, rate in zip(totals, rates, strict=True)]
     if totals is None:
         return rng.choice(feasible).name
+    decision.totals = totals
     return feasible[_highest(totals, rng)].name
 
 

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from minik.sched.hooks import BindStep, Follower
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class No:
-    """Why a pod cannot run on a node. `resolvable`: the removal of pods could help (kube-scheduler's Unschedulable); if not, preemption
-    need not try (UnschedulableAndUnresolvable). `explain` gives the numbers, for people: made only when somebody asks."""
+    """Why a pod cannot run on a node; nodes may share one. `resolvable`: the removal of pods could help (kube-scheduler's Unschedulable);
+    if not, preemption need not try (UnschedulableAndUnresolvable). `explain` gives the numbers of a node, for people, as they are when
+    somebody asks. `filter` is filled in by who asked the filter."""
 
     reasons: tuple[str, ...]
     resolvable: bool = True
-    explain: Callable[[], str] | None = None
+    explain: Callable[[NodeInfo], str] | None = None
+    filter: str = ""
 
 
 Check: TypeAlias = Callable[[NodeInfo], No | str | None]

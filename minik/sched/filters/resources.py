@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from minik.api.validation_resources import is_extended
@@ -36,7 +35,17 @@ def make(arguments: Mapping[str, Any]) -> Filter:
 
     def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
         wanted, known = wanted_of(pod), fits(pod, cluster)
-        return lambda node: None if known.of(node) else _refusal(node, wanted)
+        made: dict[tuple[tuple[str, ...], bool], No] = {}
+
+        def check(node: NodeInfo) -> No | None:
+            if known.of(node):
+                return None
+            why = _lacking(node, wanted)
+            if why not in made:
+                made[why] = No(*why, explain=lambda node: _explain(node, wanted))
+            return made[why]
+
+        return check
 
     return Filter("NodeResourcesFit", prepare, fits)
 
@@ -48,29 +57,31 @@ def _fits(node: NodeInfo, wanted: Wanted) -> bool:
     return all(requested.get(resource, 0) + amount <= allocatable.get(resource, 0) for resource, amount in wanted)
 
 
-def _refusal(node: NodeInfo, wanted: Wanted) -> No:
-    """All that is lacking. Where the pod asks for more than the whole node has, no preemption helps."""
+def _lacking(node: NodeInfo, wanted: Wanted) -> tuple[tuple[str, ...], bool]:
+    """All that is lacking, in words, and whether there could be enough. If not, no preemption helps."""
     reasons: list[str] = []
-    numbers: list[tuple[str, int, int, int]] = []
     resolvable = True
-    count, room = len(node.pods), node.allocatable.get("pods", 0)
-    if count >= room:
+    allocatable, requested = node.allocatable, node.requested
+    if len(node.pods) >= allocatable.get("pods", 0):
         reasons.append("Too many pods")
-        numbers.append(("pods", 1, count, room))
     for resource, amount in wanted:
-        used, capacity = node.requested.get(resource, 0), node.allocatable.get(resource, 0)
-        if used + amount > capacity:
+        capacity = allocatable.get(resource, 0)
+        if requested.get(resource, 0) + amount > capacity:
             reasons.append(f"Insufficient {resource}")
-            numbers.append((resource, amount, used, capacity))
-            resolvable = resolvable and amount <= capacity
-    return No(tuple(reasons), resolvable, partial(_explain, numbers))
+            if amount > capacity:
+                resolvable = False
+    return tuple(reasons), resolvable
 
 
-def _explain(numbers: Sequence[tuple[str, int, int, int]]) -> str:
-    return "; ".join(
-        f"{resource}: wants {_text(resource, amount)}, {_text(resource, used)} of {_text(resource, capacity)} taken"
-        for resource, amount, used, capacity in numbers
-    )
+def _explain(node: NodeInfo, wanted: Wanted) -> str:
+    said = []
+    for resource, amount in (("pods", 1), *wanted):
+        used = len(node.pods) if resource == "pods" else node.requested.get(resource, 0)
+        capacity = node.allocatable.get(resource, 0)
+        if used + amount > capacity:
+            numbers = (_text(resource, number) for number in (amount, used, capacity))
+            said.append("{}: wants {}, {} of {} taken".format(resource, *numbers))
+    return "; ".join(said)
 
 
 def _text(resource: str, number: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -22,19 +23,23 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
     if not cluster.tainted:
         return None
     tolerated = pod.spec.get("tolerations") or ()
+    made: dict[str, No] = {}
 
     def check(node: NodeInfo) -> No | None:
         taint = untolerated(node.taints, tolerated) if node.taints else None
         if taint is None:
             return None
         reason = f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
-        return No((reason,), resolvable=False, explain=partial(_explain, taint["effect"]))
+        if reason not in made:
+            made[reason] = No((reason,), resolvable=False, explain=lambda node: _explain(node, tolerated))
+        return made[reason]
 
     return check
 
 
-def _explain(effect: str) -> str:
-    return f"the taint's effect is {effect}"
+def _explain(node: NodeInfo, tolerated: Sequence[Mapping[str, Any]]) -> str:
+    taint = untolerated(node.taints, tolerated)
+    return f"the taint's effect is {taint['effect']}" if taint else ""
 
 
 FILTER = Filter("TaintToleration", prepare, fits)

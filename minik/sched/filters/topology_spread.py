@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from minik.sched.plugins import Check, Filter, No
@@ -33,28 +32,33 @@ def make(arguments: Mapping[str, Any]) -> Filter:
             least = tally.least if len(tally.topology.nodes) >= constraint.min_domains else 0
             itself = cluster.tallies.matches(constraint.like, pod)
             limits.append((constraint.key, tally.in_domain, constraint.max_skew + least - itself, least))
-        return partial(_check, limits)
+        missing = No((MISSING,), resolvable=False, explain=lambda node: _explain(limits, node))
+        skew = No((SKEW,), explain=lambda node: _explain(limits, node))
+
+        def check(node: NodeInfo) -> No | None:
+            labels = node.labels
+            for key, counts, most, _ in limits:
+                value = labels.get(key)
+                if value is None:
+                    return missing
+                if counts.get(value, 0) > most:
+                    return skew
+            return None
+
+        return check
 
     return Filter("PodTopologySpread", prepare)
 
 
-def _check(limits: Sequence[Limit], node: NodeInfo) -> No | None:
-    labels = node.labels
+def _explain(limits: Sequence[Limit], node: NodeInfo) -> str:
     for key, counts, most, least in limits:
-        value = labels.get(key)
+        value = node.labels.get(key)
         if value is None:
-            return No((MISSING,), resolvable=False, explain=partial(_no_label, key))
+            return f"the node has no label {key}"
         if counts.get(value, 0) > most:
-            return No((SKEW,), explain=partial(_too_many, key, value, counts[value], least))
-    return None
-
-
-def _no_label(key: str) -> str:
-    return f"the node has no label {key}"
-
-
-def _too_many(key: str, value: str, count: int, least: int) -> str:
-    return f"{key}={value} has {count} matching pod(s), the domain with the fewest has {least}"
+            there = counts.get(value, 0)
+            return f"{key}={value} has {there} matching pod(s), the domain with the fewest {least}; {most + 1} are the most"
+    return ""
 
 
 FILTER = make({})
