@@ -8,7 +8,7 @@ other way round and leaves the store to its owner.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from minik.api.registry import Registry
 from minik.client.client import Client
@@ -21,6 +21,7 @@ from minik.config import CLUSTER_CIDR
 from minik.controllers import built_in
 from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
+from minik.sched.profiles import Profile, default_profiles
 from minik.server import bootstrap
 from minik.server.app import ApiServer, ServerSettings
 from minik.server.local import LocalTransport
@@ -48,8 +49,10 @@ class ControlPlane:
         entropy: Entropy,
         cluster_cidr: str = CLUSTER_CIDR,
         way: Callable[[LocalTransport], Transport] = lambda transport: transport,
+        profiles: Sequence[Profile] | None = None,
     ) -> None:
-        """`way`: what lies between the controllers and the scheduler and the API server: nothing, but in simulations."""
+        """`profiles`: the scheduler's, instead of the default one. `way`: what lies between the controllers and the scheduler and the API
+        server: nothing, but in simulations."""
         self.registry = registry
         self.metrics = metrics
         self.cache = Cache(store)
@@ -68,7 +71,8 @@ class ControlPlane:
         self._cluster_cidr = cluster_cidr
         self._clock, self._entropy, self._way = clock, entropy, way
         self._informers: Informers | None = None
-        self._recorder: Recorder | None = None
+        self._recorders: dict[str, Recorder] = {}
+        self._profiles = profiles
         self._scheduler: Scheduler | None = None
 
     def transport(self, user: str, groups: frozenset[str] = MASTERS) -> LocalTransport:
@@ -90,9 +94,7 @@ class ControlPlane:
         transport = self._way(self.transport("system:kube-controller-manager"))
         self._informers = Informers(transport, self.registry, clock=clock, entropy=entropy)
         self.manager = Manager(
-            built_in(
-                ca_certificate=self._ca_certificate.decode(), cluster_cidr=self._cluster_cidr, api_port=port
-            ),
+            built_in(ca_certificate=self._ca_certificate.decode(), cluster_cidr=self._cluster_cidr, api_port=port),
             transport,
             self.registry,
             clock=clock,
@@ -102,17 +104,27 @@ class ControlPlane:
         )
         await self.manager.start()
         client = Client(self._way(self.transport("system:kube-scheduler")), self.registry, manager="kube-scheduler")
-        self._recorder = Recorder(client, component="default-scheduler", clock=clock, entropy=entropy)
+        profiles = self._profiles or default_profiles()
+        self._recorders = {
+            profile.name: Recorder(client, component=profile.name, clock=clock, entropy=entropy) for profile in profiles
+        }
         self._scheduler = Scheduler(
-            client, self._informers, self._recorder, clock=clock, entropy=entropy, metrics=metrics
+            client,
+            self._informers,
+            self._recorders,
+            profiles=profiles,
+            clock=clock,
+            entropy=entropy,
+            metrics=metrics,
         )
+        self.api.explain = self._scheduler.why
         await self._scheduler.start()
         await self.manager.wait_synced()
         self.api.ready = True
 
     async def close_loops(self) -> None:
         """Stop controllers and scheduler."""
-        for part in (self._scheduler, self.manager, self._recorder, self._informers):
+        for part in (self._scheduler, self.manager, *self._recorders.values(), self._informers):
             if part is not None:
                 await part.close()
 

@@ -186,13 +186,23 @@ class Client:
         path = self.kind("pods").path(key.namespace, key.name, "binding")
         await self.transport.request("POST", path, query=self._query, body=body)
 
-    async def evict(self, key: Key, *, uid: str = "", grace_seconds: int | None = None) -> None:
-        """Evict a pod (pods/eviction, policy/v1). Raises TooManyRequests if a disruption budget forbids it."""
+    async def evict(
+        self,
+        key: Key,
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
+        """Evict a pod (pods/eviction, policy/v1). Raises TooManyRequests if a disruption budget forbids it. `annotations`: of the
+        Eviction."""
         body: Obj = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"namespace": key.namespace, "name": key.name},
         }
+        if annotations:
+            body["metadata"]["annotations"] = dict(annotations)
         options = _delete_options(uid, "", grace_seconds, "")
         if options is not None:
             body["deleteOptions"] = options

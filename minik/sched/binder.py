@@ -1,4 +1,4 @@
-"""Telling the API server what was decided: bindings, and why a pod could not be placed.
+"""Telling the API server what was decided: bindings, nominations, and why a pod could not be placed.
 
 Bindings run concurrently, at most `MAX_IN_FLIGHT`; the loop has already counted the pod on its node and takes it back if the
 server refuses. What plugins have to do before a binding (`hooks.BindStep.pre_bind`) may take long: such pods wait beside those.
@@ -18,9 +18,10 @@ from minik.api.meta import Obj, ROObj
 from minik.client.client import Client
 from minik.client.recorder import Recorder
 from minik.clock import Clock
+from minik.sched.extender import Extender
 from minik.sched.hooks import BindStep
 from minik.sched.queue import Waiting
-from minik.sched.snapshot import Cluster
+from minik.sched.snapshot import Cluster, PodInfo
 
 log = logging.getLogger("minik.sched")
 
@@ -39,9 +40,8 @@ class Outcome(Protocol):
 class Binder:
     """Carries out the scheduler's decisions."""
 
-    def __init__(self, client: Client, recorder: Recorder, clock: Clock, outcome: Outcome) -> None:
+    def __init__(self, client: Client, clock: Clock, outcome: Outcome) -> None:
         self._client = client
-        self._recorder = recorder
         self._clock = clock
         self._outcome = outcome
         self._tasks = Tasks("sched.binder")
@@ -54,62 +54,95 @@ class Binder:
         """Whether so much is under way that deciding more would only make a longer queue."""
         return self._binding >= 2 * MAX_IN_FLIGHT or len(self._preparing) >= MAX_PREPARING
 
-    def bind_nowait(self, waiting: Waiting, node: str, steps: Sequence[BindStep], cluster: Cluster) -> None:
-        """Start binding the pod to `node`, after `steps`; `outcome` hears how it went, unless it is cancelled."""
+    # --- binding -----------------------------------------------------------------------------------------------------
+
+    def bind_nowait(
+        self,
+        waiting: Waiting,
+        node: str,
+        steps: Sequence[BindStep],
+        cluster: Cluster,
+        *,
+        recorder: Recorder,
+        extender: Extender | None = None,
+    ) -> None:
+        """Start binding the pod to `node`, after `steps`, by `extender` if it does that; `outcome` hears how it went, unless it is
+        cancelled."""
         name = f"bind {waiting.pod.key}"
         if steps:
-            task = self._tasks.start(name, self._prepare(waiting, node, steps, cluster))
+            task = self._tasks.start(name, self._prepare(waiting, node, steps, cluster, recorder, extender))
             self._preparing[waiting.pod.uid] = task
         else:
             self._binding += 1
-            self._tasks.start(name, self._bind(waiting, node))
+            self._tasks.start(name, self._bind(waiting, node, recorder, extender))
 
     def cancel(self, uid: str) -> bool:
         """The pod is gone: its steps need not be finished. A binding that has been sent runs on (False), and is refused."""
         task = self._preparing.pop(uid, None)
         return task is not None and task.cancel()
 
-    async def _prepare(self, waiting: Waiting, node: str, steps: Sequence[BindStep], cluster: Cluster) -> None:
+    async def _prepare(
+        self,
+        waiting: Waiting,
+        node: str,
+        steps: Sequence[BindStep],
+        cluster: Cluster,
+        recorder: Recorder,
+        extender: Extender | None,
+    ) -> None:
         try:
             for step in steps:
                 await step.pre_bind(waiting.pod, node, cluster, self._client)
         except StatusError as error:
+            recorder.event(waiting.pod.obj, "Warning", "FailedScheduling", error.message, action="Scheduling")
             self._outcome.refused(waiting, node, error)
             return
         finally:
             if self._preparing.get(waiting.pod.uid) is asyncio.current_task():
                 del self._preparing[waiting.pod.uid]
         self._binding += 1
-        await self._bind(waiting, node)
+        await self._bind(waiting, node, recorder, extender)
 
-    async def _bind(self, waiting: Waiting, node: str) -> None:
+    async def _bind(self, waiting: Waiting, node: str, recorder: Recorder, extender: Extender | None) -> None:
         pod = waiting.pod
         try:
             async with self._slots:
-                await self._client.bind(pod.key, node, uid=pod.uid)
+                if extender is not None:
+                    await extender.bind(pod, node)
+                else:
+                    await self._client.bind(pod.key, node, uid=pod.uid)
         except StatusError as error:
             self._outcome.refused(waiting, node, error)
             return
         finally:
             self._binding -= 1
         self._outcome.bound(waiting, node)
-        self._recorder.event(
-            pod.obj, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}", action="Binding"
-        )
+        recorder.event(pod.obj, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}", action="Binding")
 
-    def explain_nowait(self, waiting: Waiting, message: str) -> None:
-        """Record that the pod fits nowhere: an Event, and its PodScheduled condition."""
-        pod = waiting.pod
-        self._recorder.event(pod.obj, "Warning", "FailedScheduling", message, action="Scheduling")
-        condition = meta.condition(pod.obj, "PodScheduled")
-        if condition and condition.get("status") == "False" and condition.get("message") == message:
-            return
-        self._tasks.start(f"explain {pod.key}", self._explain(pod.obj, message))
+    # --- saying why not ----------------------------------------------------------------------------------------------
 
-    async def _explain(self, pod: ROObj, message: str) -> None:
-        before = meta.condition(pod, "PodScheduled") or {}
+    def explain_nowait(
+        self, pod: ROObj, message: str, *, recorder: Recorder, nominated: str | None = None, quietly: bool = False
+    ) -> None:
+        """Record that the pod fits nowhere: an Event, and its PodScheduled condition. `pod` as it is now. `nominated`: the node where
+        preemption makes room for it, "" for none any more, None for no change. `quietly`: without an Event if the condition says so."""
+        condition = meta.condition(pod, "PodScheduled") or {}
+        said = condition.get("status") == "False" and condition.get("message") == message
+        if not (said and quietly):
+            recorder.event(pod, "Warning", "FailedScheduling", message, action="Scheduling")
+        status: Obj = {} if said else {"conditions": [self._condition(condition, message)]}
+        if nominated is not None and nominated != (pod.get("status") or {}).get("nominatedNodeName", ""):
+            status["nominatedNodeName"] = nominated or None
+        if status:
+            self._tasks.start(f"explain {meta.key(pod)}", self._patch(pod, status))
+
+    def nominate_nowait(self, pod: PodInfo, node: str) -> None:
+        """Write down where preemption makes room for the pod; "" for nowhere any more."""
+        self._tasks.start(f"nominate {pod.key}", self._patch(pod.obj, {"nominatedNodeName": node or None}))
+
+    def _condition(self, before: ROObj, message: str) -> Obj:
         since = before.get("lastTransitionTime") if before.get("status") == "False" else None
-        condition: Obj = {
+        return {
             "type": "PodScheduled",
             "status": "False",
             "reason": "Unschedulable",
@@ -117,13 +150,15 @@ class Binder:
             "lastProbeTime": None,
             "lastTransitionTime": since or times.format_time(self._clock.now()),
         }
-        patch = {"metadata": {"uid": meta.uid(pod)}, "status": {"conditions": [condition]}}
+
+    async def _patch(self, pod: ROObj, status: Obj) -> None:
+        patch = {"metadata": {"uid": meta.uid(pod)}, "status": status}
         try:
             await self._client.patch(
                 "pods", meta.name(pod), meta.namespace(pod), patch, type="strategic", subresource="status"
             )
         except StatusError as error:
-            log.debug("pod condition not written", extra={"pod": str(meta.key(pod)), "error": error.message})
+            log.debug("pod status not written", extra={"pod": str(meta.key(pod)), "error": error.message})
 
     async def close(self) -> None:
         """Cancel what is under way."""

@@ -1,8 +1,9 @@
-"""The running scheduler: follows pods and nodes, and gives every pod without a node one.
+"""The running scheduler: gives every pod without a node one.
 
-Read `Scheduler._run` first. Everything it knows is in `snapshot.Cluster` and `queue.SchedulingQueue`; what it decides is
-`cycle.schedule`'s; what it tells the server goes through `binder.Binder`. A pod is counted on its node from the decision on
-(assumed), and taken back if the server refuses the binding. Nothing here polls: an idle cluster costs nothing.
+Read `Scheduler._run` first. What it knows of the cluster is in `snapshot.Cluster` (kept by `follow.py`) and `queue.SchedulingQueue`; what
+it decides is `cycle.schedule`'s and `preemption.plan_preemption`'s; what it tells the server goes through `binder.Binder` and
+`preempting.Preempting`. A pod is counted on its node from the decision on (assumed), and taken back if the server refuses the binding.
+Every decision is remembered for a while (`explain.py`). Nothing here polls: an idle cluster costs nothing.
 """
 
 from __future__ import annotations
@@ -11,36 +12,41 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from minik.aio import Tasks
 from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.errors import NotFound, StatusError
-from minik.api.meta import Key, ROObj
+from minik.api.meta import Key, Obj, ROObj
 from minik.client.client import Client
-from minik.client.informer import Informer, Informers
+from minik.client.informer import Informers
 from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 from minik.metrics import Metrics
 from minik.sched.binder import Binder
-from minik.sched.cycle import schedule
-from minik.sched.hooks import BindStep, Follower
-from minik.sched.plugins import Plugins, default_plugins
-from minik.sched.queue import SchedulingQueue, Waiting
+from minik.sched.cycle import Decision, refusal_of, schedule
+from minik.sched.explain import Explanations, explain, message_of
+from minik.sched.extender import ExtenderError, consult
+from minik.sched.figures import Figures
+from minik.sched.follow import Following
+from minik.sched.hints import Change, is_helped
+from minik.sched.hooks import BindStep
+from minik.sched.plugins import Plugins
+from minik.sched.preempting import Preempting
+from minik.sched.preemption import BUDGETS, PREEMPTION, Preemption, lower_nominated, plan_preemption
+from minik.sched.profiles import DEFAULT_NAME, Profile, default_profiles
+from minik.sched.queue import SchedulingQueue, Waiting, equals
 from minik.sched.snapshot import Cluster, PodInfo
 
 log = logging.getLogger("minik.sched")
 
-SCHEDULER_NAME = "default-scheduler"
-
-_POD_LEFT = frozenset({"NodeResourcesFit", "NodePorts"})
-_NODE_CHANGED = frozenset({
-    "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit", "NodePorts",
-})  # fmt: skip
 _TURN = 0.005
 """Seconds of deciding before other tasks of the process get their turn."""
+_FAILURES = 64
+"""For so many groups of equal pods it is remembered that they fit nowhere, until anything changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,129 +58,151 @@ class Assumed:
     steps: Sequence[BindStep]
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """That pods equal to this one fit nowhere, as things stood at `epoch`."""
+
+    epoch: int
+    pod: PodInfo
+    decision: Decision
+    plan: Preemption
+
+
 class Scheduler:
-    """Schedules the pods whose `spec.schedulerName` is `name`."""
+    """Schedules the pods whose `spec.schedulerName` is one of its profiles'."""
 
     def __init__(
         self,
         client: Client,
         informers: Informers,
-        recorder: Recorder,
+        recorders: Mapping[str, Recorder],
         *,
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
-        name: str = SCHEDULER_NAME,
-        plugins: Plugins | None = None,
+        profiles: Sequence[Profile] | None = None,
     ) -> None:
-        self.name = name
+        """`recorders`: of each profile's name."""
+        self.profiles = {profile.name: profile for profile in profiles or default_profiles()}
         self.cluster = Cluster()
-        self._queue = SchedulingQueue()
-        self._assumed: dict[Key, Assumed] = {}
-        self._informers = informers
+        self.queue = SchedulingQueue(self._helped)
+        self.explanations = Explanations(clock)
+        self.assumed: dict[Key, Assumed] = {}
+        self._recorders = recorders
         self._clock = clock
-        self._plugins = plugins or default_plugins()
+        self._client = client
         self._rng = random.Random(entropy.rng.getrandbits(64))
-        self._binder = Binder(client, recorder, clock, self)
+        self._following = Following(informers, self.cluster, self)
+        self._binder = Binder(client, clock, self)
+        self._preempting = Preempting(client, self.cluster, self)
         self._tasks = Tasks("sched")
         self._wake = asyncio.Event()
         self._start_at = 0
-        attempts = metrics.counter("scheduler_schedule_attempts_total", "Scheduling attempts by result.", ["result"])
-        self._scheduled = attempts.labels("scheduled")
-        self._unschedulable = attempts.labels("unschedulable")
-        self._failed = attempts.labels("error")
-        pending = metrics.gauge("scheduler_pending_pods", "Pods that wait for a node.")
-        metrics.on_collect(lambda: pending.labels().set(len(self._queue)))
+        self._epoch = 0
+        self._started = False
+        self._failures: OrderedDict[Hashable, _Failure] = OrderedDict()
+        self._figures = Figures(metrics, self.queue)
 
     async def start(self) -> None:
-        """Follow pods and nodes, and schedule until `close`."""
-        nodes = self._informers.of("nodes")
-        all_pods = self._informers.of("pods")
-        nodes.add_handler(added=self._node_set, updated=self._node_updated, deleted=self._node_deleted)
-        all_pods.add_handler(added=self._pod_set, updated=self._pod_updated, deleted=self._pod_deleted)
-        followed = [self._follow(follower) for follower in dict.fromkeys(self._plugins.followers)]
-        for informer in (nodes, all_pods, *followed):
-            await informer.wait_synced()
+        """Follow the cluster, and schedule until `close`."""
+        registry = self._client.registry
+        followers = [follower for profile in self.profiles.values() for follower in profile.plugins.followers]
+        if registry.get(BUDGETS.resource) is not None:
+            followers.append(BUDGETS)
+        await self._following.start(followers)
+        self._started = True
         self._tasks.start("loop", self._run())
 
     async def close(self) -> None:
         await self._tasks.close()
+        await self._preempting.close()
         await self._binder.close()
+        for extender in {each for profile in self.profiles.values() for each in profile.extenders}:
+            await extender.close()
 
-    def _follow(self, follower: Follower) -> Informer:
-        def added(obj: ROObj) -> None:
-            self._moved(follower.added(self.cluster, obj))
+    def why(self, pod: ROObj) -> Obj:
+        """Why the pod is where it is, or nowhere: see `explain.explain`."""
+        return explain(self, pod)
 
-        def updated(old: ROObj, new: ROObj) -> None:
-            self._moved(follower.updated(self.cluster, old, new))
+    def monotonic(self) -> float:
+        """The time that the queue goes by."""
+        return self._clock.monotonic()
 
-        def deleted(obj: ROObj) -> None:
-            self._moved(follower.deleted(self.cluster, obj))
+    def victims(self, uid: str) -> frozenset[str]:
+        """The uids of the pods that go for the pod with that uid."""
+        return self._preempting.going(uid)
 
-        informer = self._informers.of(follower.resource)
-        informer.add_handler(added=added, updated=updated, deleted=deleted)
-        return informer
+    # --- what happens in the cluster (`follow.Listener`) ---------------------------------------------------------------
 
-    # --- what happens in the cluster ---------------------------------------------------------------------------------
-
-    def _node_set(self, obj: ROObj) -> None:
-        self.cluster.set_node(obj)
-        self._moved(_NODE_CHANGED)
-
-    def _node_updated(self, old: ROObj, new: ROObj) -> None:
-        self.cluster.set_node(new)
-        if (
-            old.get("spec") != new.get("spec")
-            or meta.labels(old) != meta.labels(new)
-            or (old.get("status") or {}).get("allocatable") != (new.get("status") or {}).get("allocatable")
-        ):
-            self._moved(_NODE_CHANGED)
-
-    def _node_deleted(self, obj: ROObj) -> None:
-        self.cluster.remove_node(meta.name(obj))
-
-    def _pod_set(self, obj: ROObj) -> None:
-        key = meta.key(obj)
-        if obj["spec"].get("nodeName"):
-            self._queue.discard(key)
-            self._settle(key, node=obj["spec"]["nodeName"])
-            if pods.is_finished(obj):
-                self._release(obj)
-            else:
-                pod = PodInfo(obj)
-                self.cluster.set_pod(pod, pod.node)
-        elif key in self._assumed:
-            if meta.is_deleting(obj) and self._binder.cancel(meta.uid(obj)):
-                self._pod_deleted(obj)
-        elif meta.is_deleting(obj) or pods.is_finished(obj):
-            self._queue.discard(key)
-        elif (obj["spec"].get("schedulerName") or SCHEDULER_NAME) == self.name and not obj["spec"].get(
-            "schedulingGates"
-        ):
-            self._queue.add(PodInfo(obj), now=self._clock.monotonic())
+    def moved(self, change: Change) -> None:
+        self._epoch += 1
+        woken = self.queue.moved(change, now=self._clock.monotonic())
+        if woken:
+            self._figures.woken(change, woken)
             self._wake.set()
 
-    def _pod_updated(self, old: ROObj, new: ROObj) -> None:
-        if meta.uid(old) != meta.uid(new):
-            self._pod_deleted(old)
-        elif new["spec"] is old["spec"] or (
-            new["spec"].get("nodeName")
-            and new["spec"] == old["spec"]
-            and meta.labels(old) == meta.labels(new)
-            and pods.is_finished(old) == pods.is_finished(new)
-        ):
-            return  # a status update of a placed pod changes nothing for the scheduler
-        self._pod_set(new)
+    def _helped(self, filter_name: str, pod: PodInfo, change: Change) -> bool:
+        profile = self.profile_of(pod.obj)
+        return profile is None or is_helped(filter_name, pod, change, self.cluster, profile.plugins)
 
-    def _pod_deleted(self, obj: ROObj) -> None:
+    def profile_of(self, obj: ROObj) -> Profile | None:
+        """The profile that schedules the pod; None if another scheduler does."""
+        return self.profiles.get(obj["spec"].get("schedulerName") or DEFAULT_NAME)
+
+    def waits(self, obj: ROObj, before: ROObj | None) -> None:
         key = meta.key(obj)
-        self._queue.discard(key)
+        deleting = meta.is_deleting(obj)
+        if key in self.assumed:
+            if deleting and self._binder.cancel(meta.uid(obj)):
+                self.gone(obj)
+        elif deleting or pods.is_finished(obj):
+            self._forget(key, meta.uid(obj))
+        elif self.profile_of(obj) is not None:
+            pod = PodInfo(obj)
+            self._follow_nomination(pod, before)
+            self.queue.add(pod, now=self._clock.monotonic())
+            self._wake.set()
+
+    def _follow_nomination(self, pod: PodInfo, before: ROObj | None) -> None:
+        """What we nominated ourselves comes back to us here; what somebody else wrote, or we in an earlier life, counts as well."""
+        said = _nominated(pod.obj)
+        held = self.cluster.nomination(pod.uid)
+        if held and (before is None or said == _nominated(before)):
+            self.cluster.nominate(pod, held)
+        elif said and said != held and (before is None or said != _nominated(before)):
+            self.cluster.nominate(pod, said)
+        elif held and not said and not self._preempting.going(pod.uid):
+            self.cluster.unnominate(pod.uid)
+
+    def has_node(self, obj: ROObj, before: ROObj | None) -> None:
+        key, uid = meta.key(obj), meta.uid(obj)
+        assumed = self.assumed.get(key)
+        if assumed is None or assumed.node != obj["spec"]["nodeName"]:
+            if self.queue.get(key) is not None:
+                self.explanations.from_elsewhere(uid, "binding")
+            elif before is None and self._started:
+                self.explanations.from_elsewhere(uid, "creation")
+        self._forget(key, uid)
+        self._settle(key, node=obj["spec"]["nodeName"])
+
+    def gone(self, obj: ROObj) -> None:
+        key = meta.key(obj)
+        self._forget(key, meta.uid(obj))
         self._settle(key, node="")
-        self._release(obj)
+        self.explanations.forget(meta.uid(obj))
+
+    def _forget(self, key: Key, uid: str) -> None:
+        waiting = self.queue.get(key)
+        if waiting is not None and waiting.pod.uid == uid:
+            self.queue.discard(key)
+        self._preempting.forget(uid)
+        if self.cluster.nomination(uid):
+            self.cluster.unnominate(uid)
+            self.moved(Change("other", frozenset({"NodeResourcesFit", "NodePorts"}), others=True))
 
     def _settle(self, key: Key, *, node: str) -> None:
         """It is known where the pod is ("": gone): what was assumed is true, or has to be taken back."""
-        assumed = self._assumed.pop(key, None)
+        assumed = self.assumed.pop(key, None)
         if assumed is not None and assumed.node != node:
             self._binder.cancel(assumed.pod.uid)
             self._unreserve(assumed)
@@ -182,15 +210,8 @@ class Scheduler:
     def _unreserve(self, assumed: Assumed) -> None:
         for step in reversed(assumed.steps):
             step.unreserve(assumed.pod, assumed.node, self.cluster)
-
-    def _release(self, obj: ROObj) -> None:
-        if self.cluster.node_of(meta.uid(obj)):
-            self.cluster.remove_pod(meta.uid(obj))
-            self._moved(_POD_LEFT)
-
-    def _moved(self, helps: frozenset[str]) -> None:
-        if helps and self._queue.moved(helps=helps, now=self._clock.monotonic()):
-            self._wake.set()
+        if self.cluster.node_of(assumed.pod.uid) == assumed.node:
+            self._following.release(assumed.pod.uid)
 
     # --- deciding --------------------------------------------------------------------------------------------------
 
@@ -199,10 +220,10 @@ class Scheduler:
             self._wake.clear()
             turn_ends = self._clock.monotonic() + _TURN
             while not self._binder.busy:
-                waiting = self._queue.pop(now=self._clock.monotonic())
+                waiting = self.queue.pop(now=self._clock.monotonic())
                 if waiting is None:
                     break
-                self._schedule(waiting)
+                await self._try(waiting)
                 if self._clock.monotonic() >= turn_ends:
                     await asyncio.sleep(0)
                     turn_ends = self._clock.monotonic() + _TURN
@@ -210,7 +231,7 @@ class Scheduler:
 
     async def _wait(self) -> None:
         now = self._clock.monotonic()
-        when = None if self._binder.busy else self._queue.next_wake(now=now)
+        when = None if self._binder.busy else self.queue.next_wake(now=now)
         if when is None:
             await self._wake.wait()
             return
@@ -218,44 +239,176 @@ class Scheduler:
             async with asyncio.timeout(max(0.0, when - now)):
                 await self._wake.wait()
 
-    def _schedule(self, waiting: Waiting) -> None:
-        pod = waiting.pod
-        decision = schedule(pod, self.cluster, self._plugins, self._rng, start=self._start_at)
-        if len(self.cluster):
-            self._start_at = (self._start_at + decision.considered) % len(self.cluster)
-        if not decision.node:
-            self._unschedulable.inc()
-            reasons = frozenset(refusal.filter for refusal in decision.refusals.values())
-            self._queue.failed(waiting, reasons=reasons, now=self._clock.monotonic())
-            self._binder.explain_nowait(waiting, decision.summary())
+    async def _try(self, waiting: Waiting) -> None:
+        profile = self.profile_of(waiting.pod.obj)
+        if profile is None:  # it was added because there is one
             return
-        steps = [step for step in self._plugins.steps if step.wants(pod, self.cluster)]
-        self.cluster.set_pod(pod, decision.node)
-        self._assumed[pod.key] = Assumed(pod, decision.node, steps)
+        group = equals(waiting.pod)
+        known = self._failures.get(group)
+        if known is not None and known.epoch == self._epoch and _is_like_others(waiting.pod, self.cluster):
+            self._fits_nowhere(waiting, profile, known.decision, known.plan, again=True)
+            return
+        extenders = [extender for extender in profile.extenders if extender.is_interested(waiting.pod)]
+        if not extenders:
+            self._decide(waiting, profile, profile.plugins)
+            return
+        first = self._look(waiting.pod, profile.plugins)
+        plugins = profile.plugins
+        if first.feasible:
+            try:
+                plugins = await consult(extenders, waiting.pod, first.feasible, profile.plugins)
+            except ExtenderError as error:
+                self._retry(waiting, profile, str(error))
+                return
+        if self.queue.get(waiting.pod.key) is waiting and waiting.state == "trying":
+            self._decide(waiting, profile, plugins)
+
+    def _look(self, pod: PodInfo, plugins: Plugins) -> Decision:
+        """The decision: its nominated node if the pod fits there by now, else the best."""
+        nominated = self.cluster.get(self.cluster.nomination(pod.uid))
+        if (
+            nominated is not None
+            and nominated.obj is not None
+            and refusal_of(pod, nominated, self.cluster, plugins) is None
+        ):
+            others = self.cluster.nominated[nominated.name].values()
+            if all(other.uid == pod.uid or other.priority < pod.priority for other in others):
+                return Decision(node=nominated.name, considered=1, total=len(self.cluster), feasible=[nominated])
+        return schedule(pod, self.cluster, plugins, self._rng, start=self._start_at)
+
+    def _decide(self, waiting: Waiting, profile: Profile, plugins: Plugins) -> None:
+        pod = waiting.pod
+        decision = self._look(pod, plugins)
+        if decision.node:
+            if len(self.cluster):
+                self._start_at = (self._start_at + decision.considered) % len(self.cluster)
+            self._assume(waiting, decision, profile)
+            return
+        going = self._preempting.going(pod.uid)
+        start = self._rng.randrange(len(self.cluster)) if len(self.cluster) else 0
+        plan = plan_preemption(pod, self.cluster, plugins, decision, start=start, going=going)
+        self._fits_nowhere(waiting, profile, decision, plan)
+
+    def _assume(self, waiting: Waiting, decision: Decision, profile: Profile) -> None:
+        pod, node = waiting.pod, decision.node
+        self.queue.decided(waiting)
+        self._epoch += 1
+        self.explanations.placed(pod, decision, nominated=self.cluster.nomination(pod.uid), attempts=waiting.attempts)
+        self.cluster.unnominate(pod.uid)
+        self._preempting.forget(pod.uid)
+        steps = [step for step in profile.plugins.steps if step.wants(pod, self.cluster)]
+        self.cluster.set_pod(pod, node)
+        self.assumed[pod.key] = Assumed(pod, node, steps)
         for step in steps:
-            step.reserve(pod, decision.node, self.cluster)
-        self._binder.bind_nowait(waiting, decision.node, steps, self.cluster)
+            step.reserve(pod, node, self.cluster)
+        binding = next((e for e in profile.extenders if e.binds and e.is_interested(pod)), None)
+        self._binder.bind_nowait(
+            waiting, node, steps, self.cluster, recorder=self._recorders[profile.name], extender=binding
+        )
+
+    def _fits_nowhere(
+        self, waiting: Waiting, profile: Profile, decision: Decision, plan: Preemption, *, again: bool = False
+    ) -> None:
+        """`again`: an equal pod has just been told the same."""
+        pod = waiting.pod
+        self._figures.unschedulable.inc()
+        reasons = frozenset(refusal.filter for refusal in decision.refusals.values())
+        if plan.is_protected:
+            reasons |= {PREEMPTION}
+        message = message_of(decision, plan)
+        nominated: str | None = None
+        if plan.victims is not None:
+            nominated = plan.victims.node
+            self._nominate(waiting, plan, profile)
+        elif not plan.ineligible and self.cluster.nomination(pod.uid):
+            nominated = ""
+            self.cluster.unnominate(pod.uid)
+            self._preempting.forget(pod.uid)
+        if not again:
+            self._remember(pod, decision, plan)
+        self.explanations.refused(pod, decision, message, attempts=waiting.attempts)
+        self.queue.failed(waiting, reasons=reasons or frozenset({"NodeName"}), now=self._clock.monotonic())
+        self._binder.explain_nowait(
+            self._current(pod), message, nominated=nominated, recorder=self._recorders[profile.name], quietly=again
+        )
+
+    def _current(self, pod: PodInfo) -> ROObj:
+        found = self._following.pods.get(pod.key)
+        return found if found is not None and meta.uid(found) == pod.uid else pod.obj
+
+    def _remember(self, pod: PodInfo, decision: Decision, plan: Preemption) -> None:
+        if plan.victims is None and _is_like_others(pod, self.cluster):
+            self._failures[equals(pod)] = _Failure(self._epoch, pod, decision, plan)
+            if len(self._failures) > _FAILURES:
+                self._failures.popitem(last=False)
+
+    def _nominate(self, waiting: Waiting, plan: Preemption, profile: Profile) -> None:
+        victims = plan.victims
+        if victims is None:
+            return
+        self._epoch += 1
+        self._figures.preemptions.inc()
+        self._figures.victims.inc(len(victims.pods))
+        for other in lower_nominated(waiting.pod, victims.node, self.cluster.nominated):
+            self.cluster.unnominate(other.uid)
+            self._preempting.forget(other.uid)
+            self._binder.nominate_nowait(other, "")
+            self.queue.wake(other.key, now=self._clock.monotonic())
+        self.cluster.nominate(waiting.pod, victims.node)
+        self._preempting.start(waiting, victims, profile.name, self._recorders[profile.name])
+
+    # --- how it went (`binder.Outcome`, `preempting.Outcome`) -----------------------------------------------------------
 
     def bound(self, waiting: Waiting, node: str) -> None:
         """The server took the binding; the informer will show it."""
         del node
-        self._scheduled.inc()
-        self._queue.discard(waiting.pod.key)
+        self._figures.scheduled.inc()
+        if self.queue.get(waiting.pod.key) is waiting:
+            self.queue.discard(waiting.pod.key)
         self._wake.set()
 
     def refused(self, waiting: Waiting, node: str, error: StatusError) -> None:
         """The server did not take it: forget the assumption and try again later, unless the pod is gone."""
-        self._failed.inc()
+        del node
+        self._figures.failed.inc()
         pod = waiting.pod
-        assumed = self._assumed.get(pod.key)
+        assumed = self.assumed.get(pod.key)
         if assumed is not None and assumed.pod.uid == pod.uid:
-            del self._assumed[pod.key]
+            del self.assumed[pod.key]
             self._unreserve(assumed)
-            if self.cluster.node_of(pod.uid) == node:
-                self.cluster.remove_pod(pod.uid)
         if isinstance(error, NotFound):
-            self._queue.discard(pod.key)
+            self._forget(pod.key, pod.uid)
         else:
-            log.info("binding refused", extra={"pod": str(pod.key), "node": node, "error": error.message})
-            self._queue.retry(waiting, now=self._clock.monotonic())
+            log.info("binding refused", extra={"pod": str(pod.key), "error": error.message})
+            self.explanations.failed(pod, error.message)
+            self.queue.retry(waiting, now=self._clock.monotonic())
         self._wake.set()
+
+    def not_preempted(self, waiting: Waiting, node: str) -> None:
+        """A victim stays: give the nomination up, and look again after the back-off."""
+        pod = waiting.pod
+        self._epoch += 1
+        if self.cluster.nomination(pod.uid) == node:
+            self.cluster.unnominate(pod.uid)
+            self._binder.nominate_nowait(pod, "")
+        self.queue.wake(pod.key, now=self._clock.monotonic())
+        self._wake.set()
+
+    def _retry(self, waiting: Waiting, profile: Profile, message: str) -> None:
+        self._figures.failed.inc()
+        self.explanations.failed(waiting.pod, message)
+        self.queue.retry(waiting, now=self._clock.monotonic())
+        self._recorders[profile.name].event(
+            self._current(waiting.pod), "Warning", "FailedScheduling", message, action="Scheduling"
+        )
+
+
+def _nominated(obj: ROObj) -> str:
+    return (obj.get("status") or {}).get("nominatedNodeName") or ""
+
+
+def _is_like_others(pod: PodInfo, cluster: Cluster) -> bool:
+    """Whether what is true of it is true of all pods that `queue.equals` says are equal: not with objects of its own name."""
+    if pod.spec.get("resourceClaims") or cluster.nomination(pod.uid):
+        return False
+    return not any("ephemeral" in volume for volume in pod.spec.get("volumes") or ())

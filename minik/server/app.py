@@ -6,23 +6,25 @@ served by `http.HttpServer` and called by `local.LocalTransport`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from minik.api.core_v1 import pods
 from minik.api.errors import MethodNotAllowed
 from minik.api.kind import Kind
+from minik.api.meta import Obj, ROObj
 from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.metrics import Metrics
-from minik.server import chain, nodes, reviews, storeapi
+from minik.server import chain, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
 from minik.server.authn.authenticate import authenticator
 from minik.server.authn.tokens import ServiceAccountTokens
 from minik.server.authz.rules import authorizer
 from minik.server.core import Core
+from minik.server.crd.kinds import follow
 from minik.server.discovery import Discovery
 from minik.server.health import Check, health, measure_storage, metrics_endpoint, version
 from minik.server.openapi import OpenAPI
@@ -31,7 +33,7 @@ from minik.server.request import Handler, Request, Response
 from minik.server.routing import no_such_resource
 from minik.server.selection import POD_NODE
 from minik.server.subresources import binding
-from minik.server.subresources.registry import HANDLERS, STATUS, Verb, streaming
+from minik.server.subresources.registry import HANDLERS, SCALE, STATUS, Verb, streaming
 from minik.server.tunnel import PATH as LINK_PATH
 from minik.server.tunnel import Links
 from minik.server.verbs.create import create
@@ -88,6 +90,7 @@ class ApiServer:
         for kind in reviews.KINDS:
             registry.add(kind)
         self.registry = registry
+        follow(cache, registry)
         self.tokens = ServiceAccountTokens(cache, clock, entropy, signing_key=settings.token_signing_key)
         measure_storage(metrics, cache)
         cache.add_index("pods", POD_NODE, pods.node_name)
@@ -95,6 +98,8 @@ class ApiServer:
         self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens)
         self.ready = False
         """Set by the composition root once controllers and initial objects are there; /readyz tells it."""
+        self.explain: Callable[[ROObj], Obj] | None = None
+        """Set by the composition root: what the scheduler knows of why a pod is where it is."""
         authorize = authorizer(cache)
         self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {**HANDLERS, **streaming(links)}
         self._creates: dict[str, Verb] = {**reviews.handlers(authorize), "bindings": binding.create}
@@ -141,7 +146,11 @@ class ApiServer:
             "healthz": health("healthz", checks),
             "livez": health("livez", checks),
             "readyz": health("readyz", ready),
-            storeapi.PREFIX: storeapi.endpoint(self.core.store, self.registry, data_dir=settings.data_dir),
+            storeapi.PREFIX: why.endpoint(
+                cache,
+                lambda: self.explain,
+                otherwise=storeapi.endpoint(self.core.store, self.registry, data_dir=settings.data_dir),
+            ),
         }
         return exact, below
 
@@ -154,7 +163,7 @@ class ApiServer:
 
     async def _route(self, request: Request) -> Response:
         info = request.info
-        if not info.is_resource:
+        if not info.is_resource or info.path.startswith(why.PREFIX):
             return await self._serve_path(request)
         kind = info.kind
         if kind is None:
@@ -182,6 +191,8 @@ class ApiServer:
             verbs = self._subresources.get((kind.resource, info.subresource))
             if verbs is None and info.subresource == "status" and kind.has_status:
                 verbs = STATUS
+            if verbs is None and info.subresource == "scale" and kind.custom is not None and kind.scale is not None:
+                verbs = SCALE
             if verbs is None or (kind.namespaced and not info.namespace):
                 raise no_such_resource()
             if verb not in verbs:

@@ -15,6 +15,8 @@ from minik.server.request import RequestInfo
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 
+WHY = "/minik/v1/why/"
+
 NO_SUCH_RESOURCE = "the server could not find the requested resource"
 
 
@@ -36,6 +38,12 @@ def parse(method: str, path: str, query: Mapping[str, Sequence[str]], registry: 
         at, group = 3, ""
     elif prefix == "apis":
         at, group = 4, parts[2] if len(parts) > 2 else ""
+    elif path.startswith(WHY) and len(parts) == 6:
+        # to be told why a pod is where it is, one must be allowed to read it, and no more than that
+        return RequestInfo(
+            _VERBS.get(method, ""), path, is_resource=True, version="v1", plural="pods", namespace=parts[4], name=parts[5],
+            kind=registry.by_plural("", "v1", "pods"),
+        )  # fmt: skip
     else:
         return RequestInfo(method.lower(), path)
     if len(parts) <= at:

@@ -9,7 +9,7 @@ async with scheduling(nodes=[node("n", cpu="1")]) as rig:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from minik.client.informer import Informers
 from minik.client.recorder import Recorder
 from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
+from minik.sched.plugins import Plugins, default_plugins
+from minik.sched.profiles import Profile
 from tests.support import objects
 from tests.support.cluster import ControlPlane, control_plane
 
@@ -60,15 +62,20 @@ class Rig(ControlPlane):
 
 
 @contextlib.asynccontextmanager
-async def scheduling(nodes: Iterable[Obj] = (), **options: Any) -> AsyncIterator[Rig]:
-    """`options` go to the scheduler."""
+async def scheduling(
+    nodes: Iterable[Obj] = (), *, plugins: Plugins | None = None, profiles: Sequence[Profile] | None = None
+) -> AsyncIterator[Rig]:
+    """With these profiles, or one with these plugins."""
     async with control_plane() as plane:
         clock, entropy, registry = plane.clock, plane.server.entropy, plane.server.server.registry
         transport, metrics = plane.server.local(), Metrics()
         informers = Informers(transport, registry, clock=clock, entropy=entropy)
-        recorder = Recorder(plane.client, component="default-scheduler", clock=clock, entropy=entropy)
+        profiles = profiles or (Profile("default-scheduler", plugins or default_plugins()),)
+        recorders = {
+            each.name: Recorder(plane.client, component=each.name, clock=clock, entropy=entropy) for each in profiles
+        }
         scheduler = Scheduler(
-            plane.client, informers, recorder, clock=clock, entropy=entropy, metrics=metrics, **options
+            plane.client, informers, recorders, clock=clock, entropy=entropy, metrics=metrics, profiles=profiles
         )
         rig = Rig(plane.server, plane.client, plane.manager, clock, scheduler, metrics)
         for each in nodes:
@@ -78,5 +85,6 @@ async def scheduling(nodes: Iterable[Obj] = (), **options: Any) -> AsyncIterator
             yield rig
         finally:
             await scheduler.close()
-            await recorder.close()
+            for recorder in recorders.values():
+                await recorder.close()
             await informers.close()

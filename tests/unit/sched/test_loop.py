@@ -111,7 +111,10 @@ async def test_a_filter_goes_by_a_followed_resource_and_its_changes_wake_the_pod
     async with scheduling([node("n1"), node("n2")], plugins=plugins) as rig:
         await rig.pod("a")
         await rig.settle(1)
-        assert await rig.events("FailedScheduling") == ["0/2 nodes are available: 2 no permit."]
+        assert await rig.events("FailedScheduling") == [
+            "0/2 nodes are available: 2 no permit. "
+            "preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
+        ]
         await rig.create("configmaps", {"metadata": {"name": "n2", "namespace": "default"}})
         await rig.settle(2)
         assert await rig.node_of("a") == "n2"

@@ -1,0 +1,263 @@
+"""Preemption, purely: which pods of lower priority would have to go, and from which node, for a pod that fits nowhere.
+
+kube-scheduler's DefaultPreemption (`framework/preemption/preemption.go`, `plugins/defaultpreemption`): on each node whose refusal the
+removal of pods could resolve, all pods of lower priority are thought away, then as many as possible are given back, the most important
+first and those that a disruption budget protects before all others; of the nodes where that works, the one that costs least.
+
+One thing is otherwise, on purpose: where kube-scheduler violates a disruption budget if there is no other choice, such a node is no
+choice here. A budget holds against preemption as it does against eviction; `binder.py` carries the plan out through the eviction API.
+
+Called by `loop.py` with a `Decision` that found no node; `cluster` is as before afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from minik.api import meta, times
+from minik.api.core_v1 import pods
+from minik.api.meta import ROObj
+from minik.api.policy_v1.poddisruptionbudget import allowed, disrupted, matching
+from minik.sched.cycle import Decision, Refusal, refusal_of
+from minik.sched.hooks import Follower, Helped
+from minik.sched.plugins import Plugins
+from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+from minik.sched.whatif import Trial, trial
+
+REASON = "PreemptionByScheduler"
+"""The reason of the DisruptionTarget condition that victims get (KEP-3329)."""
+
+MIN_CANDIDATES = 100
+CANDIDATES_PERCENT = 10
+"""So many nodes where it would work are enough to choose from (DefaultPreemptionArgs)."""
+
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NO_VICTIMS = "No preemption victims found for incoming pod"
+PROTECTED = "node(s) where preemption would violate a disruption budget"
+
+
+class Budgets:
+    """The cluster's disruption budgets, as a part of it (`Cluster.part`)."""
+
+    def __init__(self) -> None:
+        self._by_namespace: dict[str, dict[str, ROObj]] = {}
+
+    def put(self, budget: ROObj) -> None:
+        self._by_namespace.setdefault(meta.namespace(budget), {})[meta.name(budget)] = budget
+
+    def remove(self, budget: ROObj) -> None:
+        self._by_namespace.get(meta.namespace(budget), {}).pop(meta.name(budget), None)
+
+    def of(self, pod: PodInfo) -> Sequence[ROObj]:
+        """Those that guard the pod."""
+        known = self._by_namespace.get(pod.key.namespace)
+        return matching(pod.obj, known.values()) if known else ()
+
+
+def _budget_put(cluster: Cluster, obj: ROObj) -> Helped:
+    cluster.part(Budgets).put(obj)
+    return frozenset()
+
+
+def _budget_changed(cluster: Cluster, old: ROObj, new: ROObj) -> Helped:
+    cluster.part(Budgets).put(new)
+    changed = allowed(new) > allowed(old) or old.get("spec") != new.get("spec")
+    return frozenset({PREEMPTION}) if changed else frozenset()
+
+
+def _budget_removed(cluster: Cluster, obj: ROObj) -> Helped:
+    cluster.part(Budgets).remove(obj)
+    return frozenset({PREEMPTION})
+
+
+PREEMPTION = "DefaultPreemption"
+"""In the place of a filter's name: pods for which preemption was refused by a budget wait for it."""
+
+BUDGETS = Follower("poddisruptionbudgets.policy", _budget_put, _budget_changed, _budget_removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Victims:
+    """Who would have to go from a node, the most important first."""
+
+    node: str
+    pods: tuple[PodInfo, ...]
+
+
+@dataclass(slots=True)
+class Preemption:
+    """The outcome: `victims`, or what is in the way."""
+
+    victims: Victims | None = None
+    ineligible: str = ""
+    """Why the pod may not preempt at all."""
+    total: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    """node → why nothing is won by preemption there."""
+
+    def summary(self) -> str:
+        """As FailedScheduling says it after the filters' words; "" if there are victims."""
+        if self.victims is not None:
+            return ""
+        if self.ineligible:
+            return f"preemption: {self.ineligible}"
+        counts = Counter(self.refused.values())
+        reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
+        return f"preemption: 0/{self.total} nodes are available: {reasons}."
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a disruption budget is what is in the way somewhere."""
+        return PROTECTED in self.refused.values()
+
+
+def ineligible(pod: PodInfo, cluster: Cluster, decision: Decision, *, going: Iterable[str] = ()) -> str:
+    """Why the pod must not preempt (again), or "". `going`: the uids of the victims it has already.
+
+    It never does with `preemptionPolicy: Never`, and waits as long as pods that went for it still end on its nominated node, unless
+    nothing that ends there can help any more (PodEligibleToPreemptOthers).
+    """
+    if pod.spec.get("preemptionPolicy") == "Never":
+        return "not eligible due to preemptionPolicy=Never."
+    nominated = cluster.get(cluster.nomination(pod.uid))
+    if nominated is None or nominated.obj is None:
+        return ""
+    refusal = decision.refusals.get(nominated.name)
+    if refusal is not None and not refusal.resolvable:
+        return ""
+    if any(uid in nominated.pods for uid in going) or any(
+        _goes_for_another(pod, other) for other in nominated.pods.values()
+    ):
+        return "not eligible due to a terminating pod on the nominated node."
+    return ""
+
+
+def _goes_for_another(pod: PodInfo, other: PodInfo) -> bool:
+    if other.priority >= pod.priority or not meta.is_deleting(other.obj):
+        return False
+    condition = meta.condition(other.obj, "DisruptionTarget") or {}
+    return condition.get("status") == "True" and condition.get("reason") == REASON
+
+
+def plan_preemption(
+    pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, *, start: int = 0, going: Iterable[str] = ()
+) -> Preemption:
+    """Whom to remove, from which node, so that `pod` fits. Looking begins at node number `start`. `going`: see `ineligible`."""
+    plan = Preemption(total=len(cluster))
+    plan.ineligible = ineligible(pod, cluster, decision, going=going)
+    if plan.ineligible:
+        return plan
+    nodes = cluster.nodes
+    wanted = max(MIN_CANDIDATES, len(nodes) * CANDIDATES_PERCENT // 100)
+    found: list[Victims] = []
+    for node in (*nodes[start:], *nodes[:start]):
+        refusal = decision.refusals.get(node.name)
+        if refusal is None or not refusal.resolvable:
+            plan.refused[node.name] = NOT_HELPFUL
+            continue
+        outcome = _victims_on(pod, node, cluster, plugins)
+        if isinstance(outcome, str):
+            plan.refused[node.name] = outcome
+            continue
+        found.append(outcome)
+        if len(found) >= wanted:
+            break
+    if found:
+        plan.victims = choose(found)
+    return plan
+
+
+def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Victims | str:
+    """The fewest and least important pods that would have to go, or why it would not help (SelectVictimsOnNode)."""
+    lower = sorted((each for each in node.pods.values() if each.priority < pod.priority), key=importance)
+    if not lower:
+        return NO_VICTIMS
+    budgets = cluster.part(Budgets)
+    with trial(cluster) as what_if:
+        for each in lower:
+            what_if.remove(each)
+        for other in cluster.nominated.get(node.name, {}).values():
+            if other.priority >= pod.priority and other.uid != pod.uid:
+                what_if.add(other, node.name)
+        refusal = refusal_of(pod, node, cluster, plugins)
+        if refusal is not None:
+            return refusal.reason
+        protected, others = split_by_budget(lower, budgets)
+        victims = [each for each in (*protected, *others) if not _stays(each, pod, node, what_if, cluster, plugins)]
+    if not victims:
+        return NO_VICTIMS
+    victims.sort(key=importance)
+    if violates(victims, budgets):
+        return PROTECTED
+    return Victims(node.name, tuple(victims))
+
+
+def _stays(
+    victim: PodInfo, pod: PodInfo, node: NodeInfo, what_if: Trial, cluster: Cluster, plugins: Plugins
+) -> Refusal | bool:
+    """Whether `pod` fits with `victim` still there; if not, it is away afterwards."""
+    what_if.add(victim, node.name)
+    if refusal_of(pod, node, cluster, plugins) is None:
+        return True
+    what_if.remove(victim)
+    return False
+
+
+def importance(pod: PodInfo) -> tuple[int, float]:
+    """Sorts the most important first: higher priority, then longer there (MoreImportantPod)."""
+    return -pod.priority, started(pod)
+
+
+def started(pod: PodInfo) -> float:
+    """When the pod began, in seconds since 1970; if it has not, when it was created."""
+    moment = (pod.obj.get("status") or {}).get("startTime") or pod.obj["metadata"].get("creationTimestamp")
+    return times.parse_time(moment).timestamp() if moment else 0.0
+
+
+def split_by_budget(candidates: Iterable[PodInfo], budgets: Budgets) -> tuple[list[PodInfo], list[PodInfo]]:
+    """(those whose removal, after that of all before them, would violate a budget; the others), each in the given order."""
+    protected: list[PodInfo] = []
+    others: list[PodInfo] = []
+    for pod, violating in _charged(candidates, budgets):
+        (protected if violating else others).append(pod)
+    return protected, others
+
+
+def violates(victims: Iterable[PodInfo], budgets: Budgets) -> bool:
+    """Whether removing all of them takes more from a budget than it allows."""
+    return any(violating for _, violating in _charged(victims, budgets))
+
+
+def _charged(candidates: Iterable[PodInfo], budgets: Budgets) -> Iterator[tuple[PodInfo, bool]]:
+    left: dict[meta.Key, int] = {}
+    for pod in candidates:
+        violating = False
+        if not meta.is_deleting(pod.obj) and not pods.is_finished(pod.obj):
+            for budget in budgets.of(pod):
+                if pod.key.name in disrupted(budget):
+                    continue
+                key = meta.key(budget)
+                left[key] = left.get(key, allowed(budget)) - 1
+                violating = violating or left[key] < 0
+        yield pod, violating
+
+
+def choose(candidates: Sequence[Victims]) -> Victims:
+    """The cheapest of them (pickOneNodeForPreemption): whose most important victim matters least, then whose priorities sum up to
+    least, then with the fewest victims, then whose most important victims began last; the first of those."""
+
+    def cost(each: Victims) -> tuple[int, int, int, float]:
+        highest = each.pods[0].priority
+        # shifted so that every victim costs something, even those of negative priority
+        total = sum(pod.priority + (1 << 31) for pod in each.pods)
+        earliest = min(started(pod) for pod in each.pods if pod.priority == highest)
+        return highest, total, len(each.pods), -earliest
+
+    return min(candidates, key=cost)
+
+
+def lower_nominated(pod: PodInfo, node_name: str, nominated: Mapping[str, Mapping[str, PodInfo]]) -> Sequence[PodInfo]:
+    """The pods of lower priority that are nominated to the node, and have nothing to wait for there any more."""
+    return [each for each in nominated.get(node_name, {}).values() if each.priority < pod.priority]

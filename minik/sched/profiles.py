@@ -1,0 +1,142 @@
+"""The scheduler's configuration: `minik server --scheduler-config FILE`, a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1).
+
+Of it count `profiles` (`schedulerName`, `plugins`, `pluginConfig`) and `extenders`. Several profiles share one cluster and one queue: a
+pod goes by the profile that its `spec.schedulerName` names. What is not supported is an error at the start, never ignored in silence; but
+settings of kube-scheduler's own process (`leaderElection`, `clientConnection`, …) have no meaning here and are accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minik.sched.extender import Extender, ignored_resources, parse_extender
+from minik.sched.plugins import Plugins, build, default_plugins
+
+DEFAULT_NAME = "default-scheduler"
+API_VERSION = "kubescheduler.config.k8s.io/v1"
+
+_FIELDS = frozenset({
+    "apiVersion", "kind", "metadata", "profiles", "extenders", "leaderElection", "clientConnection", "enableProfiling",
+    "enableContentionProfiling", "healthzBindAddress", "metricsBindAddress", "parallelism", "delayCacheUntilActive",
+})  # fmt: skip
+_UNSUPPORTED = ("percentageOfNodesToScore", "podInitialBackoffSeconds", "podMaxBackoffSeconds")
+_POINTS = frozenset({
+    "multiPoint", "queueSort", "preEnqueue", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit", "preBind",
+    "bind", "postBind",
+})  # fmt: skip
+_FIXED = ("queueSort", "preEnqueue", "postFilter", "permit", "bind", "postBind")
+"""Extension points at which minik has what it has: nothing can be put there or taken away."""
+
+
+class ConfigError(ValueError):
+    """What is wrong with a configuration, with the path of the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one schedulerName means."""
+
+    name: str
+    plugins: Plugins
+    extenders: Sequence[Extender] = ()
+
+
+def default_profiles() -> Sequence[Profile]:
+    """One, with what kube-scheduler does if it is told nothing."""
+    return (Profile(DEFAULT_NAME, default_plugins()),)
+
+
+def read_profiles(path: Path) -> Sequence[Profile]:
+    """The profiles of a file, YAML or JSON. Raises ConfigError, with the file's name."""
+    from minik.api.yaml import load_yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return parse_profiles(load_yaml(text)[0])
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_profiles(config: Any) -> Sequence[Profile]:
+    """The profiles of a KubeSchedulerConfiguration. Raises ConfigError."""
+    if not isinstance(config, Mapping):
+        raise ConfigError("a KubeSchedulerConfiguration is wanted")
+    if config.get("apiVersion") != API_VERSION or config.get("kind") != "KubeSchedulerConfiguration":
+        raise ConfigError(f"apiVersion must be {API_VERSION} and kind KubeSchedulerConfiguration")
+    for field in _UNSUPPORTED:
+        if config.get(field) is not None:
+            raise ConfigError(f"{field}: not supported; minik's is fixed")
+    for field in config:
+        if field not in _FIELDS and field not in _UNSUPPORTED:
+            raise ConfigError(f"{field}: unknown field")
+    extenders = tuple(
+        _at(f"extenders[{number}]", lambda each=each: parse_extender(each))  # type: ignore[misc]  # the usual way to bind it now
+        for number, each in enumerate(_list(config, "extenders"))
+    )
+    if sum(extender.binds for extender in extenders) > 1:
+        raise ConfigError("extenders: only one may bind (bindVerb)")
+    given = _list(config, "profiles") or [{"schedulerName": DEFAULT_NAME}]
+    ignored = ignored_resources(_list(config, "extenders"))
+    found = [_profile(each, f"profiles[{number}]", extenders, ignored) for number, each in enumerate(given)]
+    names = [profile.name for profile in found]
+    if len(set(names)) < len(names):
+        raise ConfigError("profiles: every schedulerName must be another")
+    return found
+
+
+def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Sequence[str]) -> Profile:
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{where}: must be an object")
+    for field in given:
+        if field == "percentageOfNodesToScore":
+            raise ConfigError(f"{where}.{field}: not supported; minik's is fixed")
+        if field not in ("schedulerName", "plugins", "pluginConfig"):
+            raise ConfigError(f"{where}.{field}: unknown field")
+    for point, part in (given.get("plugins") or {}).items():
+        if point not in _POINTS:
+            raise ConfigError(f"{where}.plugins.{point}: unknown extension point")
+        if point in _FIXED and ((part or {}).get("enabled") or (part or {}).get("disabled")):
+            raise ConfigError(f"{where}.plugins.{point}: not supported; minik's is fixed")
+    name = given.get("schedulerName") or DEFAULT_NAME
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}.schedulerName: must be a string")
+    return Profile(name, _at(where, lambda: build(_ignoring(given, ignored))), extenders)
+
+
+def _ignoring(given: Mapping[str, Any], resources: Sequence[str]) -> Mapping[str, Any]:
+    """The profile, whose NodeResourcesFit leaves these resources to the extenders."""
+    if not resources:
+        return given
+    others: list[Any] = []
+    arguments: Mapping[str, Any] = {}
+    for each in given.get("pluginConfig") or ():
+        if each["name"] == "NodeResourcesFit":
+            arguments = each.get("args") or {}
+        else:
+            others.append(each)
+    names = [*(arguments.get("ignoredResources") or ()), *resources]
+    own = {"name": "NodeResourcesFit", "args": {**arguments, "ignoredResources": names}}
+    return {**given, "pluginConfig": [*others, own]}
+
+
+def _list(config: Mapping[str, Any], field: str) -> Sequence[Any]:
+    found = config.get(field) or []
+    if not isinstance(found, list):
+        raise ConfigError(f"{field}: must be a list")
+    return found
+
+
+def _at(where: str, make: Callable[[], Any]) -> Any:
+    """What `make` gives; what it complains of, with the place."""
+    try:
+        return make()
+    except ConfigError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{where}: {error}") from error
