@@ -202,13 +202,18 @@ def _min_domains(errors: Errors, path: Path, value: int | None, action: str) -> 
         errors.append(invalid(path, value, why))
 
 
+def _is_own_value(expression: Mapping[str, Any]) -> bool:
+    return expression.get("operator") == "In" and len(expression.get("values") or ()) == 1
+
+
 def _spread_label_keys(errors: Errors, path: Path, constraint: Mapping[str, Any]) -> None:
     keys = constraint.get("matchLabelKeys") or ()
     selector = constraint.get("labelSelector")
     if keys and selector is None:
         errors.append(field_forbidden(path, "must not be specified when labelSelector is not set"))
     selected = {*((selector or {}).get("matchLabels") or ())}
-    selected |= {e.get("key") for e in (selector or {}).get("matchExpressions") or ()}
+    # "key in (one value)" is what became of the key itself when the pod was created (core_v1/pod_label_keys.py)
+    selected |= {e.get("key") for e in (selector or {}).get("matchExpressions") or () if not _is_own_value(e)}
     for number, key in enumerate(keys):
         label_key(errors, path.index(number), key)
         if key in selected:

@@ -2,7 +2,7 @@
 
 Equal texts of one namespace are one object, so that thousands of pods of a template share it and it can be the key of what is counted
 (`tally.py`). `matchLabelKeys` and `mismatchLabelKeys` of affinity terms were made part of the selectors when the pod was created
-(`server/admission/label_keys.py`); those of spread constraints are looked up here too, for pods that were created otherwise.
+(`api/core_v1/pod_label_keys.py`); those of spread constraints are looked up here too, for pods that were created otherwise.
 """
 
 from __future__ import annotations

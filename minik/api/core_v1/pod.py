@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from minik.api.core_v1 import pod_columns, pods
 from minik.api.core_v1.pod_defaults import default_pod
+from minik.api.core_v1.pod_label_keys import merge_label_keys
 from minik.api.errors import FieldError
 from minik.api.kind import Kind, Subresource, status_of
 from minik.api.meta import Obj, ROObj
@@ -35,7 +36,8 @@ def _status(pod: ROObj, field: str) -> str:
 
 
 def prepare_create(pod: Obj) -> None:
-    """A new pod is Pending; its quality of service is settled for good."""
+    """A new pod is Pending; its quality of service and the selectors of its scheduling rules are settled for good."""
+    merge_label_keys(pod)
     status: Obj = {"phase": "Pending", "qosClass": pods.qos_class(pod)}
     if (pod.get("spec") or {}).get("schedulingGates"):
         status["conditions"] = [
