@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minik.api.apiextensions_v1 import customresourcedefinition
 from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
 from minik.api.batch_v1 import cronjob, job
 from minik.api.coordination_v1 import lease
@@ -49,6 +50,7 @@ BUILTIN: tuple[Kind, ...] = (
     cronjob.KIND,
     job.KIND,
     lease.KIND,
+    customresourcedefinition.KIND,
     endpointslice.KIND,
     ingressclass.KIND,
     ingress.KIND,

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minik.api.errors import FieldError
 from minik.api.meta import GroupVersionKind, Obj, ROObj
+
+if TYPE_CHECKING:
+    from minik.api.structural import CustomSchema
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -123,6 +126,10 @@ class Kind:
     """Whether a delete without propagationPolicy orphans dependents (legacy core/v1 ReplicationController)."""
     generation: bool = True
     """Whether metadata.generation is counted."""
+    cleanup_finalizer: str = ""
+    """A finalizer that every deletion of such an object begins with: what it stands for goes first."""
+    custom: CustomSchema | None = field(default=None, compare=False)
+    """Custom kinds only: their fields, in the place of a table."""
 
     @property
     def gvk(self) -> GroupVersionKind:

@@ -11,6 +11,7 @@ from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
     cronjob,
     daemonset,
+    customresourcedefinition,
     deployment,
     disruption,
     endpoints,
@@ -55,6 +56,7 @@ def built_in(
         job.CONTROLLER,
         cronjob.CONTROLLER,
         ttlafterfinished.CONTROLLER,
+        customresourcedefinition.CONTROLLER,
         endpoints.CONTROLLER,
         endpointslice.CONTROLLER,
         endpointslicemirroring.CONTROLLER,

@@ -13,7 +13,8 @@ from minik.api import codec, errors
 from minik.api.errors import BadRequest
 from minik.api.kind import Kind
 from minik.api.meta import Obj, parse_api_version
-from minik.api.schema import Decoded, SchemaError, schema_of
+from minik.api.schema import Decoded, Schema, SchemaError, schema_of
+from minik.api.structural import CustomSchema
 from minik.server.options import FieldValidation
 from minik.server.request import Request
 
@@ -34,7 +35,7 @@ def decode_object(
     group: str,
     version: str,
     kind: str,
-    schema: str,
+    schema: str | CustomSchema,
     validation: FieldValidation = "Warn",
     default: bool = True,
 ) -> Obj:
@@ -67,7 +68,8 @@ def decode_object(
             f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
         )
     try:
-        decoded = schema_of(schema).decode(value, default=default)
+        decoder = schema_of(schema) if isinstance(schema, str) else schema
+        decoded = decoder.decode(value, default=default)
     except SchemaError as error:
         raise BadRequest(prefix + error.message) from error
     if not request.decoded and (decoded.unknown or duplicates):
@@ -95,8 +97,18 @@ def strictness(decoded: Decoded, duplicates: Sequence[str]) -> list[str]:
 def decode_kind(request: Request, kind: Kind, *, validation: FieldValidation = "Warn") -> Obj:
     """`decode_object` for a served kind."""
     return decode_object(
-        request, group=kind.group, version=kind.version, kind=kind.kind, schema=kind.schema, validation=validation
+        request,
+        group=kind.group,
+        version=kind.version,
+        kind=kind.kind,
+        schema=kind.custom or kind.schema,
+        validation=validation,
     )
+
+
+def schema_for(kind: Kind) -> Schema | CustomSchema:
+    """What decodes objects of a kind."""
+    return kind.custom or schema_of(kind.schema)
 
 
 def decode_options(request: Request) -> Obj | None:
@@ -120,7 +132,7 @@ def decode_options(request: Request) -> Obj | None:
 def patched_object(request: Request, value: Any, kind: Kind, validation: FieldValidation) -> Obj:
     """The outcome of a patch as a clean draft. Raises Invalid as apiserver's patch handler does."""
     try:
-        decoded = schema_of(kind.schema).decode(value)
+        decoded = schema_for(kind).decode(value)
     except SchemaError as error:
         raise _bad_patch(value, error.message) from error
     if decoded.unknown and not request.decoded:

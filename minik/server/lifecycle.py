@@ -66,13 +66,15 @@ def carry_metadata(draft: Obj, old: ROObj) -> None:
         metadata.pop("generation", None)
 
 
-def count_generation(draft: Obj, old: ROObj) -> None:
-    """One more if anything outside metadata and status differs."""
+def count_generation(draft: Obj, old: ROObj, kind: Kind) -> None:
+    """One more if anything outside metadata and status differs. A custom kind's status is as any field unless it is a subresource."""
     before = old["metadata"].get("generation")
     if before is None:
         return
     for name in draft.keys() | old.keys():
-        if name not in ("metadata", "status", "apiVersion", "kind") and draft.get(name) != old.get(name):
+        if name == "status" and (kind.custom is None or kind.has_status):
+            continue
+        if name not in ("metadata", "apiVersion", "kind") and draft.get(name) != old.get(name):
             draft["metadata"]["generation"] = before + 1
             return
 
@@ -84,6 +86,11 @@ def with_status(draft: Obj, old: ROObj, kind: Kind) -> Obj:
         _keep(metadata, old["metadata"], "ownerReferences")
     elif kind.group == "apps":
         _keep(metadata, old["metadata"], "labels")
+    elif kind.custom is not None:
+        metadata = {
+            **old["metadata"],
+            **{k: metadata[k] for k in ("resourceVersion", "managedFields") if k in metadata},
+        }
     new = dict(old)
     new["metadata"] = metadata
     if "status" in draft:
@@ -152,6 +159,8 @@ def plan_delete(kind: Kind, obj: ROObj, options: DeleteOptions, *, now: datetime
         return DeletePlan("nothing")
     before: Sequence[str] = metadata.get("finalizers") or ()
     finalizers = _collector_finalizers(kind, before, options)
+    if kind.cleanup_finalizer and not metadata.get("deletionTimestamp") and kind.cleanup_finalizer not in finalizers:
+        finalizers.append(kind.cleanup_finalizer)
     holds = bool(finalizers) or (kind.kind == "Namespace" and bool((obj.get("spec") or {}).get("finalizers")))
     if not graceful and not holds:
         return DeletePlan("remove")

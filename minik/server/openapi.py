@@ -157,7 +157,13 @@ def document_v2(kinds: list[Kind]) -> Obj:
 
 def _parts(kinds: list[Kind], version: Version) -> tuple[dict[str, Any], dict[str, Obj]]:
     operations, types = paths(kinds, version)
-    return operations, schemas({*types, *(kind.schema for kind in kinds)}, version)
+    custom: dict[str, Obj] = {}
+    for kind in kinds:
+        if kind.custom is not None:
+            from minik.server.crd.openapi import schemas_of
+
+            custom |= schemas_of(kind, version)
+    return operations, schemas({*types, *(kind.schema for kind in kinds)}, version, custom)
 
 
 @cache
@@ -175,4 +181,6 @@ def _hash(kinds: list[Kind]) -> str:
         subresources = [(s.name, s.kind, s.group, s.version, s.verbs) for s in kind.subresources]
         facts = (kind.api_version, kind.kind, kind.plural, kind.namespaced, kind.schema, kind.verbs, subresources)
         digest.update(repr(facts).encode())
+        if kind.custom is not None:
+            digest.update(orjson.dumps(kind.custom.schema))
     return digest.hexdigest().upper()

@@ -6,7 +6,7 @@ libraries. Prose is not in the tables, so there are no descriptions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from minik.api import tables
@@ -40,14 +40,15 @@ def prefix(version: Version) -> str:
     return "#/definitions/" if version == 2 else "#/components/schemas/"
 
 
-def schemas(roots: Iterable[str], version: Version) -> dict[str, Obj]:
-    """The schemas of `roots` and of everything they refer to, by type name, sorted."""
+def schemas(roots: Iterable[str], version: Version, custom: Mapping[str, Obj] | None = None) -> dict[str, Obj]:
+    """The schemas of `roots` and of everything they refer to, by type name, sorted. `custom`: those of types without a table."""
     found: dict[str, Obj] = {}
+    known = custom or {}
     waiting = list(roots)
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name] = _named(name, version)
+            found[name] = known[name] if name in known else _named(name, version)
             waiting += _references(found[name], version)
     return dict(sorted(found.items()))
 

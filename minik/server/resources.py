@@ -20,6 +20,7 @@ from minik.server import lifecycle
 from minik.server.admission import AFTER_VALIDATION, BEFORE_VALIDATION
 from minik.server.companions import companions
 from minik.server.core import Attributes, Core
+from minik.server.crd.reading import is_stale, stored_form, view
 from minik.server.options import DeleteOptions
 from minik.storage.base import ABSENT, ConflictError, Op, Revision
 from minik.storage.cache import Entry
@@ -29,8 +30,10 @@ _CONFLICT_TRIES = 30
 
 _CREATED_BY_UPDATE = frozenset({"endpoints", "events", "leases.coordination.k8s.io"})
 """Kinds whose PUT creates what is absent (AllowCreateOnUpdate)."""
-_NEEDS_REVISION = frozenset({"leases.coordination.k8s.io", "endpointslices.discovery.k8s.io"})
-"""Kinds whose PUT must carry a resourceVersion (no AllowUnconditionalUpdate)."""
+_NEEDS_REVISION = frozenset(
+    {"leases.coordination.k8s.io", "endpointslices.discovery.k8s.io", "customresourcedefinitions.apiextensions.k8s.io"}
+)
+"""Kinds whose PUT must carry a resourceVersion (no AllowUnconditionalUpdate), besides all custom ones."""
 
 
 _UNCHECKED = frozenset({"binding", "finalize"})
@@ -59,7 +62,8 @@ def get(core: Core, kind: Kind, namespace: str, name: str) -> Entry:
     entry = core.cache.get(kind.key(namespace, name))
     if entry is None:
         raise errors.not_found(kind.plural, kind.group, name)
-    return entry
+    show = view(core.cache, kind)
+    return entry if show is None else show(entry)
 
 
 async def create(core: Core, draft: Obj, attributes: Attributes) -> Written:
@@ -103,13 +107,16 @@ async def _commit_new(core: Core, draft: Obj, attributes: Attributes) -> Written
             raise errors.already_exists(kind.plural, kind.group, attributes.name)
         return Written(obj=draft, created=True)
     try:
-        ops = [_op(attributes, key, encode(draft), ABSENT), *companions(core, attributes, None, draft)]
+        ops = [
+            _op(attributes, key, encode(stored_form(draft, kind)), ABSENT),
+            *companions(core, attributes, None, draft),
+        ]
         revision = (await core.store.commit(ops))[0]
     except ConflictError as error:
         if error.key != key:
             raise errors.conflict(kind.plural, kind.group, attributes.name) from error
         raise errors.already_exists(kind.plural, kind.group, attributes.name) from error
-    return await _written(core, key, draft, revision, created=True)
+    return await _written(core, kind, key, draft, revision, created=True)
 
 
 def _op(attributes: Attributes, key: str, value: bytes | None, expected: Revision) -> Op:
@@ -117,11 +124,14 @@ def _op(attributes: Attributes, key: str, value: bytes | None, expected: Revisio
     return Op(key, value, expected, durable=durable, author=attributes.author)
 
 
-async def _written(core: Core, key: str, draft: Obj, revision: Revision, *, created: bool = False) -> Written:
+async def _written(
+    core: Core, kind: Kind, key: str, draft: Obj, revision: Revision, *, created: bool = False
+) -> Written:
     await core.cache.wait_for(revision)
     entry = core.cache.get(key)
     if entry is not None and entry.revision == revision:
-        return Written(entry, created=created)
+        show = view(core.cache, kind)
+        return Written(entry if show is None else show(entry), created=created)
     draft["metadata"]["resourceVersion"] = str(revision)
     return Written(obj=draft, created=created)
 
@@ -146,30 +156,32 @@ async def update(
     """
     kind = attributes.kind
     key = kind.key(attributes.namespace, attributes.name)
+    show = view(core.cache, kind)
     for _ in range(_CONFLICT_TRIES):
-        entry = core.cache.get(key)
-        if entry is None:
+        stored = core.cache.get(key)
+        if stored is None:
             if create_if_absent is not None and kind.resource in _CREATED_BY_UPDATE:
                 made = await _create_by_update(core, create_if_absent(), attributes)
                 if made is not None:
                     return made
                 continue
             raise errors.not_found(kind.plural, kind.group, attributes.name)
+        entry = show(stored) if show is not None else stored
         old = entry.obj
         attributes.old = old
         draft = change(old)
         conditional = check_revision(draft, old, kind, put=put)
         try:
             draft = _prepare_update(core, draft, old, attributes)
-            if draft == old:
+            if draft == old and not is_stale(stored, kind):
                 return Written(entry)
             if attributes.dry_run:
                 return Written(obj=draft)
             if lifecycle.is_finished(draft):
                 return await _remove(core, attributes, entry, draft)
-            op = _op(attributes, key, encode(draft), entry.revision)
+            op = _op(attributes, key, encode(stored_form(draft, kind)), entry.revision)
             revision = (await core.store.commit([op, *companions(core, attributes, old, draft)]))[0]
-            return await _written(core, key, draft, revision)
+            return await _written(core, kind, key, draft, revision)
         except ConflictError as error:
             # What was deleted meanwhile is looked for once more: NotFound, or made anew.
             if conditional and error.actual != ABSENT:
@@ -211,7 +223,7 @@ def check_revision(draft: Obj, old: ROObj, kind: Kind, *, put: bool) -> bool:
         raise errors.conflict(kind.plural, kind.group, name, why)
     asked = metadata.get("resourceVersion")
     if not asked or asked == "0":
-        if put and kind.resource in _NEEDS_REVISION:
+        if put and (kind.resource in _NEEDS_REVISION or kind.custom is not None):
             missing = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=[missing])
         return False
@@ -231,7 +243,7 @@ def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) 
             lifecycle.keep_status(draft, old)
         kind.default(draft)
         kind.prepare_update(draft, old)
-    lifecycle.count_generation(draft, old)
+    lifecycle.count_generation(draft, old, kind)
     draft["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if draft != old:
         _admit(core, draft, attributes, old)
@@ -261,6 +273,8 @@ def validate(draft: Obj, attributes: Attributes, old: ROObj | None) -> list[Fiel
     found = list(validation.object_meta(draft, path, kind))
     if old is not None:
         found += validation.object_meta_update(draft, old, path)
+    if kind.custom is not None:
+        return found + list(kind.custom.validate(draft, old))
     if attributes.subresource == "status":
         assert old is not None
         return found + list(kind.validate_status(draft, old))
@@ -276,10 +290,13 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
     """One delete request: removes the object, or starts (or shortens) its graceful deletion. Raises StatusError."""
     kind = attributes.kind
     key = kind.key(attributes.namespace, attributes.name)
+    show = view(core.cache, kind)
     for _ in range(_CONFLICT_TRIES):
         entry = core.cache.get(key)
         if entry is None:
             raise errors.not_found(kind.plural, kind.group, attributes.name)
+        if show is not None:
+            entry = show(entry)
         old = entry.obj
         lifecycle.check_preconditions(old, kind, uid=options.uid, resource_version=options.resource_version)
         attributes.old = old
@@ -292,8 +309,9 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
             if plan.action == "remove":
                 return await _remove(core, attributes, entry, None)
             assert plan.draft is not None
-            revision = (await core.store.commit([_op(attributes, key, encode(plan.draft), entry.revision)]))[0]
-            return await _written(core, key, plan.draft, revision)
+            value = encode(stored_form(plan.draft, kind))
+            revision = (await core.store.commit([_op(attributes, key, value, entry.revision)]))[0]
+            return await _written(core, kind, key, plan.draft, revision)
         except ConflictError as error:
             await catch_up(core, error)
     raise errors.conflict(kind.plural, kind.group, attributes.name)

@@ -32,6 +32,9 @@ MAX_REPLAY = 50_000
 """Events that a watch is served from the store; who missed more is better off with a list."""
 
 
+Follower = Callable[[str, Entry | None], None]
+
+
 class Cache:
     """See the module. `history`: events kept per resource, at most; those older than ten minutes go earlier."""
 
@@ -43,6 +46,7 @@ class Cache:
         self._floor = Revision(0)
         self._resources: dict[str, Resource] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._followers: dict[str, list[Follower]] = {}
         self._early: list[Event] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._replaying = asyncio.Lock()
@@ -65,6 +69,10 @@ class Cache:
             after, more = (page.records[-1].key if page.records else after), page.more
         await self._load_history(revision)
         self.revision = revision
+        for name, followers in self._followers.items():
+            for entry in self.list(name):
+                for follower in followers:
+                    follower(entry.key, entry)
         early, self._early = self._early, None
         self._publish([event for event in early if event.revision > revision])
 
@@ -130,7 +138,11 @@ class Cache:
             return
         now = asyncio.get_running_loop().time()
         for event in events:
-            self._resource(event.key.partition("/")[0]).apply(event, now, self._history)
+            name = event.key.partition("/")[0]
+            self._resource(name).apply(event, now, self._history)
+            if name in self._followers:
+                for follower in self._followers[name]:
+                    follower(event.key, self.get(event.key))
         self.revision = events[-1].revision
         if self._waiters:
             revision, waiters = self.revision, self._waiters
@@ -152,6 +164,19 @@ class Cache:
         finally:
             if pair in self._waiters:
                 self._waiters.remove(pair)
+
+    def follow(self, resource: str, follower: Follower) -> None:
+        """Have `follower(key, entry)` called at once for what is there, and for each change in the turn in which it is published (None:
+        the object is gone). For what must be in step with the objects; everything else watches."""
+        self._followers.setdefault(resource, []).append(follower)
+        for entry in self.list(resource):
+            follower(entry.key, entry)
+
+    def end_watches(self, resource: str) -> None:
+        """End all watches of a resource as if their time were over: their readers come again."""
+        found = self._resources.get(resource)
+        if found is not None:
+            found.watches.close()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minik.server.admission.custom_kinds import admit_custom_kinds
 from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
 from minik.server.admission.node_restriction import admit_node_restriction
@@ -20,6 +21,7 @@ from minik.server.core import Admission
 BEFORE_VALIDATION: Sequence[Admission] = (
     admit_namespace_lifecycle,
     admit_service_account,
+    admit_custom_kinds,
     admit_node_restriction,
     admit_pod_priority,
     admit_default_tolerations,

@@ -23,19 +23,19 @@ from minik.server.verbs.update import update
 Verb = Callable[[Core, Request], Awaitable[Response]]
 
 STATUS: Mapping[str, Verb] = {"get": get, "update": update, "patch": patch}
-_SCALE: Mapping[str, Verb] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
+SCALE: Mapping[str, Verb] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
 
 HANDLERS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
-    ("deployments.apps", "scale"): _SCALE,
+    ("deployments.apps", "scale"): SCALE,
     ("namespaces", "finalize"): {"update": namespace_finalize.update},
     ("pods", "binding"): {"create": binding.create},
     ("pods", "ephemeralcontainers"): {"get": get, "update": pod_parts.update, "patch": pod_parts.patch},
     ("pods", "eviction"): {"create": eviction.create},
     ("pods", "resize"): {"get": get, "update": pod_parts.update, "patch": pod_parts.patch},
-    ("replicasets.apps", "scale"): _SCALE,
-    ("replicationcontrollers", "scale"): _SCALE,
+    ("replicasets.apps", "scale"): SCALE,
+    ("replicationcontrollers", "scale"): SCALE,
     ("serviceaccounts", "token"): {"create": token.create},
-    ("statefulsets.apps", "scale"): _SCALE,
+    ("statefulsets.apps", "scale"): SCALE,
 }
 
 

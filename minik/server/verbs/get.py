@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minik.server.core import Core
+from minik.server.crd.reading import view
 from minik.server.options import resource_version
 from minik.server.request import Request, Response
 from minik.server.verbs.common import kind_of, not_found
@@ -15,7 +16,9 @@ async def get(core: Core, request: Request) -> Response:
     wanted = request.query.get("resourceVersion")
     if wanted:
         await wait_for_version(core, resource_version(wanted[0]))
-    entry = core.cache.get(kind_of(request).key(info.namespace, info.name))
+    kind = kind_of(request)
+    entry = core.cache.get(kind.key(info.namespace, info.name))
     if entry is None:
         raise not_found(request)
-    return Response(entry=entry)
+    show = view(core.cache, kind)
+    return Response(entry=entry if show is None else show(entry))

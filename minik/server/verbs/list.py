@@ -16,6 +16,7 @@ from minik.api.errors import BadRequest, Expired, Timeout
 from minik.api.kind import Kind
 from minik.api.meta import Obj
 from minik.server.core import Core
+from minik.server.crd.reading import shown_all, view
 from minik.server.options import resource_version, whole_number
 from minik.server.request import EntryList, Request, Response
 from minik.server.selection import EVERYTHING, Selection, selection
@@ -69,8 +70,9 @@ async def list_(core: Core, request: Request) -> Response:
 
 
 def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> Sequence[Entry]:
+    show = view(core.cache, kind)
     if chosen is EVERYTHING:
-        return core.cache.list(kind.resource, namespace)
+        return shown_all(core.cache.list(kind.resource, namespace), show)
     if chosen.name and (namespace or not kind.namespaced):
         entry = core.cache.get(kind.key(namespace, chosen.name))
         entries: Sequence[Entry] = [entry] if entry is not None else []
@@ -80,6 +82,7 @@ def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> Sequenc
             entries = [e for e in entries if e.namespace == namespace]
     else:
         entries = core.cache.list(kind.resource, namespace)
+    entries = shown_all(entries, show)
     holds = chosen.holds
     return entries if holds is None else [e for e in entries if holds(e.obj)]
 
@@ -109,6 +112,7 @@ async def _page(
         raise ContinueExpired(encode_token(-1, after)) from error
     if after:
         entries = [e for e in entries if e.key > after]
+    entries = shown_all(entries, view(core.cache, kind))
     if chosen.holds is not None:
         holds = chosen.holds
         entries = [e for e in entries if holds(e.obj)]

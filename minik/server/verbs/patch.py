@@ -89,13 +89,14 @@ class Patch:
 def parse_patch(request: Request, kind: Kind, *, strict: bool = False, warn: bool = False) -> Patch:
     """Raises UnsupportedMediaType, and BadRequest for a patch that does not parse."""
     type_ = codec.media_type(request.content_type)
+    types = _TYPES if kind.custom is None else (JSON_PATCH, MERGE_PATCH)
     if type_ in APPLY:
         raise UnsupportedMediaType(
             "server-side apply is not served yet: use client-side apply, or a patch of one of the types "
-            + ", ".join(_TYPES)
+            + ", ".join(types)
         )
-    if type_ not in _TYPES:
-        raise codec.unsupported_media_type(*_TYPES, *APPLY)
+    if type_ not in types:
+        raise codec.unsupported_media_type(*types, *APPLY)
     if request.decoded:
         return Patch(type_, request.body, kind)
     try:

@@ -24,6 +24,7 @@ from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
 from minik.clock import Clock, Entropy
 from minik.server.core import Core
+from minik.server.crd.reading import View, shown_event, view
 from minik.server.options import is_true, resource_version, whole_number
 from minik.server.representation import JSON, Format, format_of, include_object, partial, table
 from minik.server.request import Request, Response
@@ -119,6 +120,7 @@ async def watch(core: Core, request: Request) -> Response:
         source,
         initial,
         holds=chosen.holds,
+        show=view(core.cache, kind),
         kind=kind,
         bookmarks=bookmarks,
         seconds=_timeout(request, core.entropy),
@@ -207,6 +209,7 @@ class Watching:
         initial: Sequence[WatchItem],
         *,
         holds: Predicate | None,
+        show: View | None,
         kind: Kind,
         bookmarks: bool,
         seconds: float,
@@ -216,6 +219,7 @@ class Watching:
         self._source = source
         self._ready = deque(initial)
         self._holds = holds
+        self._show = show
         self._kind = kind
         self._bookmarks = bookmarks
         self._revision = revision
@@ -269,9 +273,9 @@ class Watching:
         return True
 
     def _seen(self, events: Iterable[CacheEvent]) -> Iterable[WatchItem]:
-        holds = self._holds
+        holds, show = self._holds, self._show
         for event in events:
-            item = seen(event, holds)
+            item = seen(event if show is None else shown_event(event, show), holds)
             if item is not None:
                 yield item
 

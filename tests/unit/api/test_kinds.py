@@ -34,6 +34,7 @@ resourcequotas ResourceQuota quota namespaced *
 poddisruptionbudgets.policy PodDisruptionBudget pdb namespaced *
 priorityclasses.scheduling.k8s.io PriorityClass pc cluster *
 cronjobs.batch CronJob cj namespaced *
+customresourcedefinitions.apiextensions.k8s.io CustomResourceDefinition crd,crds cluster *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
 ingresses.networking.k8s.io Ingress ing namespaced *
