@@ -25,6 +25,7 @@ from minik.api.discovery_v1 import endpointslice
 from minik.api.kind import Kind
 from minik.api.networking_v1 import ingress, ingressclass, ipaddress, servicecidr
 from minik.api.policy_v1 import poddisruptionbudget
+from minik.api.rbac_v1 import clusterrole, clusterrolebinding, role, rolebinding
 from minik.api.registry import Registry
 from minik.api.scheduling_v1 import priorityclass
 
@@ -58,6 +59,10 @@ BUILTIN: tuple[Kind, ...] = (
     servicecidr.KIND,
     poddisruptionbudget.KIND,
     priorityclass.KIND,
+    clusterrole.KIND,
+    clusterrolebinding.KIND,
+    role.KIND,
+    rolebinding.KIND,
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from minik.client.controller import Controller
 from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
+    clusterroleaggregation,
     cronjob,
     daemonset,
     customresourcedefinition,
@@ -66,5 +67,6 @@ def built_in(
         podgc.CONTROLLER,
         disruption.CONTROLLER,
         disruption.STALE,
+        clusterroleaggregation.CONTROLLER,
         garbagecollector.CONTROLLER,
     )

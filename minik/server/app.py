@@ -22,7 +22,7 @@ from minik.server import chain, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
 from minik.server.authn.authenticate import authenticator
 from minik.server.authn.tokens import ServiceAccountTokens
-from minik.server.authz.rules import authorizer
+from minik.server.authz.access import Access
 from minik.server.core import Core
 from minik.server.crd.kinds import follow
 from minik.server.discovery import Discovery
@@ -95,20 +95,20 @@ class ApiServer:
         measure_storage(metrics, cache)
         cache.add_index("pods", POD_NODE, pods.node_name)
         addresses = Addresses(cache, entropy, cidr=settings.service_cidr, reserved=settings.reserved_addresses)
-        self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens)
+        access = Access(cache)
+        self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens, access)
         self.ready = False
         """Set by the composition root once controllers and initial objects are there; /readyz tells it."""
         self.explain: Callable[[ROObj], Obj] | None = None
         """Set by the composition root: what the scheduler knows of why a pod is where it is."""
-        authorize = authorizer(cache)
         self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {**HANDLERS, **streaming(links)}
-        self._creates: dict[str, Verb] = {**reviews.handlers(authorize), "bindings": binding.create}
+        self._creates: dict[str, Verb] = {**reviews.handlers(access), "bindings": binding.create}
         self._paths, self._prefixes = self._endpoints(links, metrics, settings)
         self.handler: Handler = chain.build(
             self._route,
             registry=registry,
             authenticate=authenticator(cache, self.tokens, clock),
-            authorize=authorize,
+            authorize=access,
             metrics=metrics,
             clock=clock,
         )

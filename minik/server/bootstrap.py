@@ -1,4 +1,4 @@
-"""What a cluster has before anybody creates anything: its namespaces, its priority classes, and the Service that is the API server itself.
+"""What a cluster has before anybody creates anything: namespaces, priority classes, roles, and the Service that is the API server itself.
 
 Run by the composition root at every start, as an ordinary client; it only adds what is missing and corrects its own address.
 """
@@ -14,6 +14,7 @@ from minik.api.networking_v1 import servicecidr
 from minik.api.scheduling_v1 import priorityclass
 from minik.client.client import Client
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
+from minik.server.authz import bootstrap_roles
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 NODE_LOCAL = "minik.dev/served-by"
@@ -27,6 +28,7 @@ async def ensure(client: Client, *, address: str, port: int) -> None:
         await _create(client, "namespaces", {"metadata": {"name": name}})
     for priority_class in priorityclass.system_classes():
         await _create(client, priorityclass.RESOURCE, priority_class)
+    await bootstrap_roles.ensure(client)
     await _create(client, servicecidr.RESOURCE, _service_cidr())
     await _create(client, "services", _kubernetes_service())
     await _create(client, "services", _dns_service())

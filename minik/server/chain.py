@@ -4,7 +4,7 @@
     info          the URL becomes a RequestInfo                                   routing.py
     authenticate  who asks, and as whom                                           authn/authenticate.py, impersonate.py
     metrics       counts and durations
-    authorize     may they                                                        authz/rules.py
+    authorize     may they                                                        authz/access.py
     limits        not too much at a time
     route         the verb, subresource or endpoint                               app.py
 
@@ -48,7 +48,7 @@ def build(
     middleware: list[Middleware] = [
         errors,
         info(registry),
-        authentication(authenticate),
+        authentication(authenticate, authorize),
         measured(metrics, clock),
         authorization(authorize),
         limits(),
@@ -106,12 +106,12 @@ def info(registry: Registry) -> Middleware:
     return wrap
 
 
-def authentication(authenticate: Callable[[Request], User]) -> Middleware:
+def authentication(authenticate: Callable[[Request], User], authorize: Authorize) -> Middleware:
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
             request.user = authenticate(request)
             if not request.decoded:  # from outside the process
-                request.user = impersonated(request)
+                request.user = impersonated(request, authorize)
             return await inner(request)
 
         return handle

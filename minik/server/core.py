@@ -16,6 +16,7 @@ from minik.server.reserved import Reserved
 if TYPE_CHECKING:
     from minik.server.admission.addresses import Addresses
     from minik.server.authn.tokens import ServiceAccountTokens
+    from minik.server.authz.access import Access
     from minik.storage.base import Store
     from minik.storage.cache import Cache
 
@@ -31,6 +32,8 @@ class Core:
     entropy: Entropy
     addresses: Addresses
     tokens: ServiceAccountTokens
+    access: Access
+    """Who may do what, for checks beyond the one of the request itself."""
     streaming: dict[tuple[str, str], object] = field(default_factory=dict)
     reserved: Reserved = field(default_factory=Reserved)
     """What writes under way hold."""

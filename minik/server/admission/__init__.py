@@ -13,6 +13,7 @@ from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
 from minik.server.admission.node_restriction import admit_node_restriction
 from minik.server.admission.pod_priority import admit_pod_priority, admit_priority_class
+from minik.server.admission.role_escalation import admit_role_escalation
 from minik.server.admission.service_account import admit_service_account
 from minik.server.admission.service_addresses import admit_service_addresses, admit_service_fields
 from minik.server.admission.tolerations import admit_default_tolerations
@@ -28,4 +29,4 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_service_fields,
     admit_ingress_class,
 )
-AFTER_VALIDATION: Sequence[Admission] = (admit_priority_class, admit_service_addresses)
+AFTER_VALIDATION: Sequence[Admission] = (admit_role_escalation, admit_priority_class, admit_service_addresses)

@@ -1,1 +1,1 @@
-"""Authorization: what a user may do. `rules.py` is all of it until RBAC."""
+"""Authorization: what a user may do. `access.py` answers; `rules.py` are the static rules, `rbac.py` what roles allow."""

@@ -1,4 +1,4 @@
-"""Static rules, until RBAC objects exist: who may do what, told from the URL and the cache.
+"""Static rules, beside RBAC: who may do what whatever roles say, told from the URL and the cache.
 
 * `system:masters`: everything.
 * `system:nodes`, user `system:node:<name>` (as the node authorizer, KEP-279): create and change its own Node, read all Nodes;
@@ -8,8 +8,8 @@
 * `/minik/v1/history`, `/backup` and `/check`, which show everything: `system:masters` alone.
 * `system:bootstrappers`: `POST /minik/v1/join`.
 * anybody who has a name: discovery, OpenAPI, version, health, and reviews of their own access.
-* service accounts: nothing else, except those in kube-system, which run parts of the cluster: everything.
-* everybody else: nothing.
+* service accounts in kube-system, which run parts of the cluster: everything.
+* everybody else, and for everything else: what roles allow (`rbac.py`; `access.py` puts both together).
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ def node_name(user: User) -> str:
     return user.name.removeprefix(_NODE_PREFIX) if user.name.startswith(_NODE_PREFIX) else ""
 
 
+def is_system_account(user: User) -> bool:
+    """Whether it is a service account of kube-system."""
+    return _SYSTEM_ACCOUNTS in user.groups
+
+
 def authorizer(cache: Cache) -> Authorize:
     """The rules above, over what the cache shows."""
 
@@ -52,7 +57,7 @@ def authorizer(cache: Cache) -> Authorize:
         groups = user.groups
         if MASTERS in groups:
             return True
-        if _SYSTEM_ACCOUNTS in groups and not info.path.startswith(_ADMINISTRATORS_PREFIX):
+        if is_system_account(user) and not info.path.startswith(_ADMINISTRATORS_PREFIX):
             return True
         if not info.is_resource:
             return _path_allowed(user, info)
@@ -182,4 +187,4 @@ def check(authorize: Authorize, request: Request) -> None:
         raise refusal(request.user, request.info)
 
 
-__all__ = ["Authorize", "authorizer", "check", "node_name", "referenced", "refusal"]
+__all__ = ["Authorize", "authorizer", "check", "is_system_account", "node_name", "referenced", "refusal"]
