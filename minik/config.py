@@ -51,6 +51,9 @@ class ServerConfig(_Settings):
     agents: tuple[AgentConfig, ...] = ()
     """The nodes of its own process: normally one, none without, many only if they are simulated."""
 
+    scheduler_config: Path | None = None
+    """A KubeSchedulerConfiguration."""
+
     history_age: float = Field(default=3600.0, gt=0)
     """For how many seconds the store keeps history."""
     history_revisions: int = Field(default=250_000, gt=0)

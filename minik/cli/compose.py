@@ -21,6 +21,7 @@ from minik.config import AgentConfig, ServerConfig, join_address
 from minik.link.mux import Mux
 from minik.link.pipe import memory_pipe
 from minik.metrics import Metrics
+from minik.sched.profiles import read_profiles
 from minik.server.app import ServerSettings
 from minik.server.http import HttpServer, server_ssl
 from minik.server.local import LocalTransport
@@ -66,7 +67,8 @@ class Server:
         return self._plane.transport(user, groups)
 
     async def start(self) -> None:
-        """Bring everything up. Raises DataDirError, StoreError, OSError (address taken)."""
+        """Bring everything up. Raises ConfigError (of the scheduler), DataDirError, StoreError, OSError (address taken)."""
+        profiles = read_profiles(self.config.scheduler_config) if self.config.scheduler_config else None
         if self.config.agents:  # before it is ready: nodes register at once then
             import minik.cli.compose_node  # noqa: F401  # for `_start_node`
         host, port = self.config.address
@@ -83,6 +85,7 @@ class Server:
             clock=self._clock,
             entropy=self._entropy,
             cluster_cidr=self.config.cluster_cidr,
+            profiles=profiles,
         )
         await plane.serve()
         pki_dir = self.files.pki

@@ -13,6 +13,7 @@ _COMMANDS = {
     "server": ("minik.cli.server", "Run the API server, the scheduler, all controllers and a node."),
     "agent": ("minik.cli.agent", "Run a worker node that joins a server."),
     "get": ("minik.cli.get", "Show objects, at once and without kubectl."),
+    "why": ("minik.cli.why", "Say why a pod is on its node, or on none."),
     "history": ("minik.cli.history", "Show who changed what at an object, and when."),
     "rewind": ("minik.cli.rewind", "Write an earlier state of an object again."),
     "backup": ("minik.cli.backup", "Copy the whole state into a file, while the server runs."),

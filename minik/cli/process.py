@@ -96,9 +96,10 @@ def _explain(error: Exception) -> str | None:
     """A user's words for what a user can mend; None for anything else."""
     from minik.agent.join import JoinError
     from minik.cli.files import DataDirError
+    from minik.sched.profiles import ConfigError
     from minik.storage.base import StoreError
 
-    if isinstance(error, DataDirError | StoreError | JoinError):
+    if isinstance(error, DataDirError | StoreError | JoinError | ConfigError):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")

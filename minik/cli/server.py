@@ -52,6 +52,13 @@ from minik.paths import default_data_dir
     help="How many writes of history are kept at most, but the last 5 minutes whatever their number.",
 )
 @click.option(
+    "--scheduler-config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="The scheduler's profiles and extenders: a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1).",
+)
+@click.option(
     "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
 )
 @click.option("--log-format", default="text", type=click.Choice(["text", "json"]), show_default=True)
@@ -66,6 +73,7 @@ def command(
     node_name: str,
     history_age: str,
     history_revisions: int,
+    scheduler_config: Path | None,
     log_level: str,
     log_format: Any,
 ) -> None:
@@ -96,6 +104,7 @@ def command(
             agents=agents,
             history_age=age.total_seconds(),
             history_revisions=history_revisions,
+            scheduler_config=scheduler_config,
         )
     except ValidationError as error:
         raise click.UsageError(

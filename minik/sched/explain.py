@@ -187,7 +187,7 @@ def explain(scheduler: Scheduler, pod: ROObj) -> Obj:
     state = _state(scheduler, pod, record if remembered else None)
     decision: Record | None = record if remembered else None
     if decision is None and state in ("Placed", "PlacedByOther", "PlacedAtCreation", "Unschedulable", "Nominated"):
-        decision = _anew(scheduler, PodInfo(pod))
+        decision = _anew(scheduler, pod)
     now = scheduler.monotonic()
     nominated = scheduler.cluster.nomination(uid)
     return {
@@ -249,9 +249,10 @@ def _going(scheduler: Scheduler, uid: str) -> Sequence[str]:
     return sorted(str(placed[0].key) for placed in found if placed is not None)
 
 
-def _anew(scheduler: Scheduler, pod: PodInfo) -> Record | None:
+def _anew(scheduler: Scheduler, obj: ROObj) -> Record:
     """What would be decided now, were the pod to be scheduled anew. The scheduler notices nothing of it."""
-    profile = scheduler.profile_of(pod.obj) or next(iter(scheduler.profiles.values()))
+    profile = scheduler.profile_of(obj) or next(iter(scheduler.profiles.values()))
+    pod = PodInfo({**obj, "spec": {key: value for key, value in obj["spec"].items() if key != "nodeName"}})
     cluster = scheduler.cluster
     with trial(cluster) as what_if:
         if cluster.node_of(pod.uid):

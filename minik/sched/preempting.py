@@ -2,7 +2,7 @@
 
 Victims go through the eviction subresource, so that a disruption budget that has no room any more by then is not violated: the server
 refuses, the preemption ends there, and the pod is tried again. The server says on the victim for whom it went (DisruptionTarget,
-PreemptionByScheduler), as the annotations of the Eviction ask: nobody but the scheduler may.
+PreemptionByScheduler), as the annotation of the Eviction asks: nobody but the scheduler may.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from minik.aio import Tasks
-from minik.api.core_v1.pods import DISRUPTION_MESSAGE, DISRUPTION_REASON
+from minik.api.core_v1.pods import PREEMPTED_BY
 from minik.api.errors import Conflict, NotFound, StatusError
 from minik.client.client import Client
 from minik.client.recorder import Recorder
-from minik.sched.preemption import REASON, Budgets, Victims
+from minik.sched.preemption import Budgets, Victims
 from minik.sched.queue import Waiting
 from minik.sched.snapshot import Cluster, PodInfo
 
@@ -63,10 +63,7 @@ class Preempting:
         budgets = self._cluster.part(Budgets)
         protected = [pod for pod in victims.pods if budgets.of(pod)]
         others = [pod for pod in victims.pods if not budgets.of(pod)]
-        annotations = {
-            DISRUPTION_REASON: REASON,
-            DISRUPTION_MESSAGE: f"{scheduler}: preempting to accommodate a higher priority pod",
-        }
+        annotations = {PREEMPTED_BY: scheduler}
         try:
             for victim in protected:  # one by one: if a budget refuses, the rest need not go in vain
                 await self._evict(victim, waiting.pod, victims.node, annotations, recorder)

@@ -235,7 +235,9 @@ def _charged(candidates: Iterable[PodInfo], budgets: Budgets) -> Iterator[tuple[
     for pod in candidates:
         violating = False
         if not meta.is_deleting(pod.obj) and not pods.is_finished(pod.obj):
-            for budget in budgets.of(pod):
+            own = budgets.of(pod)
+            violating = len(own) > 1  # then the eviction API refuses in any case
+            for budget in own:
                 if pod.key.name in disrupted(budget):
                     continue
                 key = meta.key(budget)

@@ -13,8 +13,8 @@ from minik.api import meta, quantity
 from minik.api.meta import ROObj
 
 TERMINAL = ("Succeeded", "Failed")
-DISRUPTION_REASON, DISRUPTION_MESSAGE = "minik.io/disruption-reason", "minik.io/disruption-message"
-"""Annotations of an Eviction of the scheduler's: what the pod's DisruptionTarget condition shall say."""
+PREEMPTED_BY = "minik.io/preempted-by"
+"""An annotation of the scheduler's Evictions, with its name: the pod goes for one of higher priority."""
 QOS = Literal["Guaranteed", "Burstable", "BestEffort"]
 
 

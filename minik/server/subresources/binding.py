@@ -66,6 +66,7 @@ def _bound(old: ROObj, node: str, given: Obj, now: str) -> Obj:
         if given.get(field):
             metadata[field] = {**metadata.get(field, {}), **given[field]}
     status = dict(old.get("status") or {})
+    status.pop("nominatedNodeName", None)
     conditions = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
     status["conditions"] = [
         *conditions,
