@@ -27,6 +27,7 @@ from minik.api.networking_v1 import ingress, ingressclass, ipaddress, servicecid
 from minik.api.policy_v1 import poddisruptionbudget
 from minik.api.rbac_v1 import clusterrole, clusterrolebinding, role, rolebinding
 from minik.api.registry import Registry
+from minik.api.resource_v1 import deviceclass, resourceclaim, resourceclaimtemplate, resourceslice
 from minik.api.scheduling_v1 import priorityclass
 
 BUILTIN: tuple[Kind, ...] = (
@@ -57,6 +58,10 @@ BUILTIN: tuple[Kind, ...] = (
     ingress.KIND,
     ipaddress.KIND,
     servicecidr.KIND,
+    deviceclass.KIND,
+    resourceclaim.KIND,
+    resourceclaimtemplate.KIND,
+    resourceslice.KIND,
     poddisruptionbudget.KIND,
     priorityclass.KIND,
     clusterrole.KIND,

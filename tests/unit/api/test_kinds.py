@@ -41,6 +41,10 @@ ingresses.networking.k8s.io Ingress ing namespaced *
 ingressclasses.networking.k8s.io IngressClass - cluster *
 ipaddresses.networking.k8s.io IPAddress ip cluster *
 servicecidrs.networking.k8s.io ServiceCIDR - cluster *
+deviceclasses.resource.k8s.io DeviceClass - cluster *
+resourceclaims.resource.k8s.io ResourceClaim - namespaced *
+resourceclaimtemplates.resource.k8s.io ResourceClaimTemplate - namespaced *
+resourceslices.resource.k8s.io ResourceSlice - cluster *
 """
 EVERY_VERB = "create,delete,deletecollection,get,list,patch,update,watch"
 
