@@ -82,8 +82,9 @@ def deployment(name: str, replicas: int) -> dict[str, Any]:
     }
 
 
-def node(name: str, *, pods: int = 110) -> dict[str, Any]:
-    """A Node as its agent would announce it. Nobody renews it, so after some 40 seconds it is no longer Ready."""
+def node(name: str, *, pods: int = 110, zone: str = "") -> dict[str, Any]:
+    """A Node as its agent would announce it; labels only if it has a zone. Nobody renews it, so after some 40 seconds it is no longer
+    Ready."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     ready = {
         "type": "Ready",
@@ -94,12 +95,16 @@ def node(name: str, *, pods: int = 110) -> dict[str, Any]:
     }
     size = {"cpu": "128", "memory": "1Ti", "pods": str(pods)}
     status = {"conditions": [ready], "capacity": size, "allocatable": size}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}
+    metadata: dict[str, Any] = {"name": name}
+    if zone:
+        metadata["labels"] = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status}
 
 
-async def make_nodes(running: Server, client: Client, count: int, *, pods: int = 110) -> None:
-    """`count` Nodes that pods can be scheduled to."""
-    bodies = (json.dumps(node(f"node-{n}", pods=pods)).encode() for n in range(count))
+async def make_nodes(running: Server, client: Client, count: int, *, pods: int = 110, zones: int = 0) -> None:
+    """`count` Nodes that pods can be scheduled to, in so many zones."""
+    made = (node(f"node-{n}", pods=pods, zone=f"zone-{n % zones}" if zones else "") for n in range(count))
+    bodies = (json.dumps(each).encode() for each in made)
     messages = (load.message("POST", NODES, body) for body in bodies)
     await load.send(running.port, running.tls(), messages, clients=16, expect=201)
 

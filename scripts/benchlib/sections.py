@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.benchlib import cluster, docker, growth, memory, pauses, peer, startup, traffic
+from scripts.benchlib import cluster, docker, growth, memory, pauses, peer, scheduling, startup, traffic
 from scripts.benchlib.run import Run
 
 
@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, Section] = {
     "requests": Section(traffic.requests, 120),
     "watchers": Section(traffic.watchers, 120),
     "rollout": Section(cluster.rollout, 120),
+    "scheduling": Section(scheduling.scheduling, 300),
     "scale": Section(cluster.scale, 600),
     "pods": Section(docker.pods, 180),
     "pauses": Section(pauses.pauses, 240, default=False),

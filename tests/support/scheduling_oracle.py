@@ -185,7 +185,7 @@ def even(pod: Obj, constraint: Obj, node: Obj, state: State) -> bool:
     if len(found) < constraint.get("minDomains", 1):
         least = 0
     itself = selected(constraint["labelSelector"], labels(pod))
-    return found.get(domain, 0) + itself - least <= constraint["maxSkew"]
+    return bool(found.get(domain, 0) + itself - least <= constraint["maxSkew"])
 
 
 # --- rates -----------------------------------------------------------------------------------------------------------------
