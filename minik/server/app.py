@@ -20,6 +20,7 @@ from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.metrics import Metrics
 from minik.server import chain, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
+from minik.server.admission.quota import QuotaUse
 from minik.server.authn.authenticate import authenticator
 from minik.server.authn.tokens import ServiceAccountTokens
 from minik.server.authz.access import Access
@@ -96,7 +97,7 @@ class ApiServer:
         cache.add_index("pods", POD_NODE, pods.node_name)
         addresses = Addresses(cache, entropy, cidr=settings.service_cidr, reserved=settings.reserved_addresses)
         access = Access(cache)
-        self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens, access)
+        self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens, access, QuotaUse(cache, clock))
         self.ready = False
         """Set by the composition root once controllers and initial objects are there; /readyz tells it."""
         self.explain: Callable[[ROObj], Obj] | None = None

@@ -15,6 +15,7 @@ from minik.server.reserved import Reserved
 
 if TYPE_CHECKING:
     from minik.server.admission.addresses import Addresses
+    from minik.server.admission.quota import QuotaUse
     from minik.server.authn.tokens import ServiceAccountTokens
     from minik.server.authz.access import Access
     from minik.storage.base import Store
@@ -34,6 +35,7 @@ class Core:
     tokens: ServiceAccountTokens
     access: Access
     """Who may do what, for checks beyond the one of the request itself."""
+    quotas: QuotaUse
     streaming: dict[tuple[str, str], object] = field(default_factory=dict)
     reserved: Reserved = field(default_factory=Reserved)
     """What writes under way hold."""

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 from minik.server.admission.custom_kinds import admit_custom_kinds
 from minik.server.admission.ingress_class import admit_ingress_class
+from minik.server.admission.limit_ranger import admit_limit_defaults, admit_limits
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
 from minik.server.admission.node_restriction import admit_node_restriction
 from minik.server.admission.pod_priority import admit_pod_priority, admit_priority_class
+from minik.server.admission.quota import admit_quota
 from minik.server.admission.role_escalation import admit_role_escalation
 from minik.server.admission.service_account import admit_service_account
 from minik.server.admission.service_addresses import admit_service_addresses, admit_service_fields
@@ -21,12 +23,19 @@ from minik.server.core import Admission
 
 BEFORE_VALIDATION: Sequence[Admission] = (
     admit_namespace_lifecycle,
-    admit_service_account,
     admit_custom_kinds,
+    admit_limit_defaults,
+    admit_service_account,
     admit_node_restriction,
     admit_pod_priority,
     admit_default_tolerations,
     admit_service_fields,
     admit_ingress_class,
 )
-AFTER_VALIDATION: Sequence[Admission] = (admit_role_escalation, admit_priority_class, admit_service_addresses)
+AFTER_VALIDATION: Sequence[Admission] = (
+    admit_role_escalation,
+    admit_priority_class,
+    admit_service_addresses,
+    admit_limits,
+    admit_quota,
+)
