@@ -25,7 +25,7 @@ class Access:
         return self._static(user, info, fields) or self._by_rbac(user, info) is not None
 
     def _by_rbac(self, user: User, info: RequestInfo) -> tuple[ROObj, str] | None:
-        if info.path.startswith("/minik/"):
+        if not info.is_resource and info.path.startswith("/minik/"):
             return None  # shows everything, or makes nodes: not a thing for roles
         return self.rbac.allows(user, info)
 

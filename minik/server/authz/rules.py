@@ -5,7 +5,8 @@
   read, update the status of, and delete pods bound to it; read Services, EndpointSlices, Endpoints and Namespaces; read the
   ConfigMaps, Secrets and ServiceAccounts that its pods name; tokens for its pods' service accounts; its own Lease in
   kube-node-lease; create and patch Events; the link (`/minik/v1/link`).
-* `/minik/v1/history`, `/backup` and `/check`, which show everything: `system:masters` alone.
+* `/minik/v1/history`, `/backup` and `/check`, which show everything: `system:masters` alone;
+  `/minik/v1/why/NAMESPACE/NAME`: who may get the pod (`routing.py` makes it that).
 * `system:bootstrappers`: `POST /minik/v1/join`.
 * anybody who has a name: discovery, OpenAPI, version, health, and reviews of their own access.
 * service accounts in kube-system, which run parts of the cluster: everything.
@@ -57,7 +58,7 @@ def authorizer(cache: Cache) -> Authorize:
         groups = user.groups
         if MASTERS in groups:
             return True
-        if is_system_account(user) and not info.path.startswith(_ADMINISTRATORS_PREFIX):
+        if is_system_account(user) and (info.is_resource or not info.path.startswith(_ADMINISTRATORS_PREFIX)):
             return True
         if not info.is_resource:
             return _path_allowed(user, info)
