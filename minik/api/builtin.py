@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from minik.api.apiextensions_v1 import customresourcedefinition
 from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
+from minik.api.autoscaling_v1 import horizontalpodautoscaler as autoscaling_v1
+from minik.api.autoscaling_v2 import horizontalpodautoscaler as autoscaling_v2
 from minik.api.batch_v1 import cronjob, job
+from minik.api.certificates_v1 import certificatesigningrequest
 from minik.api.coordination_v1 import lease
 from minik.api.core_v1 import (
     binding,
@@ -49,10 +52,12 @@ BUILTIN: tuple[Kind, ...] = (
     deployment.KIND,
     replicaset.KIND,
     statefulset.KIND,
+    autoscaling_v1.KIND,
+    autoscaling_v2.KIND,
     cronjob.KIND,
     job.KIND,
-    lease.KIND,
     customresourcedefinition.KIND,
+    lease.KIND,
     endpointslice.KIND,
     ingressclass.KIND,
     ingress.KIND,
@@ -64,6 +69,7 @@ BUILTIN: tuple[Kind, ...] = (
     resourceslice.KIND,
     poddisruptionbudget.KIND,
     priorityclass.KIND,
+    certificatesigningrequest.KIND,
     clusterrole.KIND,
     clusterrolebinding.KIND,
     role.KIND,

@@ -76,6 +76,19 @@ def _no_warnings(_obj: ROObj) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherVersion:
+    """How a version of a built-in kind that is not the stored one sees the stored objects. Both ways make whole objects; parts may be
+    shared with what they are given."""
+
+    shown: Callable[[ROObj], Obj]
+    """An object as it is stored → in this version."""
+    stored: Callable[[ROObj], Obj]
+    """A valid object of this version → as it is stored."""
+    keep_spec: Callable[[Obj, ROObj], None] = _keep
+    """(draft, old), both in this version: an update of the status leaves alone what of the spec stands in the metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """The descriptor of a kind. The server, the clients and kubectl's discovery all read it."""
 
@@ -126,6 +139,8 @@ class Kind:
     """Whether a delete without propagationPolicy orphans dependents (legacy core/v1 ReplicationController)."""
     generation: bool = True
     """Whether metadata.generation is counted."""
+    other: OtherVersion | None = None
+    """Of a version that is served but not stored: another one of the same group and plural is. Registered before that one."""
     cleanup_finalizer: str = ""
     """A finalizer that every deletion of such an object begins with: what it stands for goes first."""
     custom: CustomSchema | None = field(default=None, compare=False)

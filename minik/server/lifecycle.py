@@ -93,6 +93,8 @@ def with_status(draft: Obj, old: ROObj, kind: Kind) -> Obj:
         }
     new = dict(old)
     new["metadata"] = metadata
+    if kind.other is not None:
+        kind.other.keep_spec(new, old)
     if "status" in draft:
         new["status"] = draft["status"]
     else:

@@ -1,8 +1,8 @@
 """Stored custom objects as the asked version shows them: with that version's name, without what its schema does not know, and with the
-defaults that came after they were stored.
+defaults that came after they were stored. And built-in objects in a version that is not the stored one (`Kind.other`).
 
-Called by the reading verbs and by `resources.py` for custom kinds only (`view` gives None for others). The stored bytes are left
-alone; what is shown is made once per state of an object and version. Conversion is by name alone (strategy None).
+Called by the reading verbs and by `resources.py` for these kinds only (`view` gives None for others). The stored bytes are left
+alone; what is shown is made once per state of an object and version. Conversion of custom kinds is by name alone (strategy None).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from minik.api.codec import encode
-from minik.api.kind import Kind
+from minik.api.kind import Kind, OtherVersion
 from minik.api.meta import Obj, ROObj
 from minik.api.schema import SchemaError
 from minik.api.structural import CustomSchema
@@ -27,7 +27,7 @@ def view(cache: Cache, kind: Kind) -> View | None:
     """How to show the entries of a kind; None: as they are."""
     custom = kind.custom
     if custom is None:
-        return None
+        return None if kind.other is None else _converted(kind.other)
 
     def show(entry: Entry) -> Entry:
         known: tuple[Revision, Entry] | None = custom.served.get(entry.key)
@@ -41,6 +41,12 @@ def view(cache: Cache, kind: Kind) -> View | None:
         return shown
 
     return show
+
+
+def _converted(other: OtherVersion) -> View:
+    return lambda entry: Entry(
+        entry.key, entry.revision, entry.created, render(encode(other.shown(entry.obj)), entry.revision)
+    )
 
 
 def _shown(entry: Entry, kind: Kind, custom: CustomSchema) -> Entry:
@@ -69,6 +75,8 @@ def shown_event(event: CacheEvent, show: View | None) -> CacheEvent:
 
 def stored_form(draft: Obj, kind: Kind) -> ROObj:
     """The object as it is stored: in the storage version."""
+    if kind.other is not None:
+        return kind.other.stored(draft)
     custom = kind.custom
     if custom is None or kind.version == custom.storage_version:
         return draft
