@@ -54,7 +54,7 @@ class Column:
 class Window(Sequence["NodeInfo"]):
     """Some of the cluster's nodes: `count` of them from `start` on, beginning anew after the last one; or just those of `chosen`."""
 
-    __slots__ = ("_chosen", "_nodes", "_spans")
+    __slots__ = ("_chosen", "_count", "_nodes", "_spans")
 
     def __init__(
         self, nodes: Sequence[NodeInfo], start: int, count: int, *, chosen: Sequence[NodeInfo] | None = None
@@ -63,6 +63,7 @@ class Window(Sequence["NodeInfo"]):
         end = start + count
         self._spans = ((start, min(end, len(nodes))), (0, max(0, end - len(nodes))))
         self._chosen = chosen
+        self._count = count if chosen is None else len(chosen)
 
     def take(self, column: Column) -> list[float]:
         """The column's values of these nodes, in their order."""
@@ -73,7 +74,7 @@ class Window(Sequence["NodeInfo"]):
         return found + column.slice(nodes, *second) if second[1] else found
 
     def __len__(self) -> int:
-        return len(self._chosen) if self._chosen is not None else sum(end - start for start, end in self._spans)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> NodeInfo: ...
@@ -84,9 +85,9 @@ class Window(Sequence["NodeInfo"]):
             return self._chosen[index]
         if isinstance(index, slice):
             return list(self)[index]
-        if not -len(self) <= index < len(self):
+        if not -self._count <= index < self._count:
             raise IndexError(index)
-        return self._nodes[(self._spans[0][0] + index % len(self)) % len(self._nodes)]
+        return self._nodes[(self._spans[0][0] + index % self._count) % len(self._nodes)]
 
     def __iter__(self) -> Iterator[NodeInfo]:
         if self._chosen is not None:

@@ -32,8 +32,10 @@ def requests_of(pod: ROObj) -> dict[str, int]:
 def weighed(pod: ROObj, requests: Mapping[str, int]) -> tuple[int, int]:
     """CPU and memory that the pod counts with in comparisons. `requests`: what `requests_of` gave."""
     spec = pod["spec"]
-    if "cpu" in requests and "memory" in requests and len(spec["containers"]) == 1 and not spec.get("initContainers"):
-        return requests["cpu"], requests["memory"]
+    if len(spec["containers"]) == 1 and not (
+        spec.get("initContainers") or spec.get("overhead") or spec.get("resources")
+    ):  # most pods: what the container lacks, the pod lacks
+        return requests.get("cpu", MIN_CPU), requests.get("memory", MIN_MEMORY)
     statuses, infeasible = _statuses(pod), _is_infeasible(pod)
 
     def of_container(container: Mapping[str, Any]) -> dict[str, int]:

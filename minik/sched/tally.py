@@ -70,7 +70,7 @@ class SelectorIndex(Generic[_Item]):
 class Topology:
     """Which domain each node belongs to, by the value of the label `key`, of the nodes that `rule` admits."""
 
-    __slots__ = ("_admits", "domain_of", "key", "nodes", "number_of", "rule", "tallies")
+    __slots__ = ("_admits", "domain_of", "kept", "key", "nodes", "number_of", "rule", "tallies")
 
     def __init__(self, key: str, rule: NodeRule, number_of: Callable[[str | None], int]) -> None:
         self.key, self.rule = key, rule
@@ -82,6 +82,8 @@ class Topology:
         self.nodes: dict[str, int] = {}
         """domain → how many nodes it has."""
         self.tallies: list[Tally] = []
+        self.kept = False
+        """Also without tallies."""
 
     def set(self, node: NodeInfo) -> None:
         """The node is there, or its labels or taints have changed."""
@@ -218,6 +220,12 @@ class Tallies:
         namespace = pod.key.namespace
         return like.matches(namespace, pod.labels, self._namespaces.get(namespace))
 
+    def is_known(self, key: str) -> bool:
+        """Whether some node has the label `key`."""
+        topology = self._topology(key, ANY_NODE)
+        topology.kept = True
+        return bool(topology.nodes)
+
     def number(self, key: str, value: str | None) -> int:
         """A number, 1 or more, for each value that the node label `key` ever had; 0 for None."""
         if value is None:
@@ -286,7 +294,7 @@ class Tallies:
     def _drop_tallies(self, group: Group) -> None:
         for topology, tally in group.tallies.items():
             topology.tallies.remove(tally)
-            if not topology.tallies:
+            if not topology.tallies and not topology.kept:
                 del self._topologies[topology.key, topology.rule]
         group.tallies.clear()
 

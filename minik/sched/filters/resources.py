@@ -33,14 +33,14 @@ def make(arguments: Mapping[str, Any]) -> Filter:
         wanted = wanted_of(pod)
         return cluster.column(f"fits/{wanted}", lambda node: float(_fits(node, wanted)))
 
-    def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
-        wanted, known = wanted_of(pod), fits(pod, cluster)
+    def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
+        wanted = wanted_of(pod)
         made: dict[tuple[tuple[str, ...], bool], No] = {}
 
         def check(node: NodeInfo) -> No | None:
-            if known.of(node):
-                return None
             why = _lacking(node, wanted)
+            if not why[0]:
+                return None
             if why not in made:
                 made[why] = No(*why, explain=lambda node: _explain(node, wanted))
             return made[why]

@@ -31,6 +31,10 @@ def make(arguments: Mapping[str, Any], weight: int = 2) -> Score:
         if not constraints:
             return None
         all_labels = spreading.needs_all_labels(pod)
+        if not all_labels:  # a label that no node has makes no difference
+            constraints = [each for each in constraints if cluster.tallies.is_known(each.key)]
+            if not constraints:
+                return None
         keys = tuple(constraint.key for constraint in constraints) if all_labels else ()
         tallies = [
             cluster.tallies.tally((each.like,), each.key, node_rule(pod, each, keys), living=True)
