@@ -33,6 +33,7 @@ limitranges LimitRange limits namespaced *
 resourcequotas ResourceQuota quota namespaced *
 poddisruptionbudgets.policy PodDisruptionBudget pdb namespaced *
 priorityclasses.scheduling.k8s.io PriorityClass pc cluster *
+horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa namespaced *
 cronjobs.batch CronJob cj namespaced *
 customresourcedefinitions.apiextensions.k8s.io CustomResourceDefinition crd,crds cluster *
 jobs.batch Job - namespaced *
@@ -61,6 +62,7 @@ def test_names_are_those_of_kubernetes() -> None:
 def test_kubectl_get_all_shows_workloads_and_services() -> None:
     assert {kind.plural for kind in BUILTIN if "all" in kind.categories} == {
         "pods", "replicationcontrollers", "services", "deployments", "replicasets", "jobs", "daemonsets", "statefulsets", "cronjobs",
+        "horizontalpodautoscalers",
     }  # fmt: skip
 
 
