@@ -189,3 +189,125 @@ def names_of(certificate: bytes) -> set[str]:
 def expires(certificate: bytes) -> datetime:
     """When a certificate ceases to be valid (UTC, aware)."""
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What a certificate signing request asks for, as far as it counts for who may have it."""
+
+    common_name: str
+    organizations: tuple[str, ...]
+    dns_names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+
+
+_KEY_USAGES = {
+    "digital signature": "digital_signature",
+    "signing": "digital_signature",
+    "content commitment": "content_commitment",
+    "key encipherment": "key_encipherment",
+    "data encipherment": "data_encipherment",
+    "key agreement": "key_agreement",
+}
+"""certificates.k8s.io KeyUsage → X.509's; those of authorities are for nobody."""
+_EXTENDED_USAGES = {
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+}
+
+
+def _load_request(request_pem: bytes) -> x509.CertificateSigningRequest:
+    if not request_pem.lstrip().startswith(
+        (b"-----BEGIN CERTIFICATE REQUEST-----", b"-----BEGIN NEW CERTIFICATE REQUEST-----")
+    ):
+        raise BadCertificateRequest("PEM block type must be CERTIFICATE REQUEST")
+    try:
+        request = x509.load_pem_x509_csr(request_pem)
+        valid = request.is_signature_valid
+    except (ValueError, InvalidSignature) as error:
+        raise BadCertificateRequest(str(error)) from error
+    if not valid:
+        raise BadCertificateRequest("the request is not signed by its key")
+    return request
+
+
+def request_facts(request_pem: bytes) -> RequestFacts:
+    """What a CSR asks for. Raises BadCertificateRequest."""
+    request = _load_request(request_pem)
+    subject = request.subject
+    common = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    organizations = tuple(str(a.value) for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return RequestFacts(common[-1] if common else "", organizations)
+    except ValueError as error:
+        raise BadCertificateRequest(str(error)) from error
+    return RequestFacts(
+        common[-1] if common else "",
+        organizations,
+        tuple(names.get_values_for_type(x509.DNSName)),
+        tuple(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        tuple(names.get_values_for_type(x509.RFC822Name)),
+        tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+    )
+
+
+def sign_request(
+    ca: KeyPair, request_pem: bytes, *, usages: Sequence[str], lifetime: timedelta, now: datetime
+) -> bytes:
+    """The certificate for a CSR: its subject, its names, the given usages. Whether it may have them is the caller's to decide.
+    Raises BadCertificateRequest."""
+    request = _load_request(request_pem)
+    authority = x509.load_pem_x509_certificate(ca.certificate)
+    authority_key = serialization.load_pem_private_key(ca.key, None)
+    assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(request.subject)
+        .issuer_name(authority.subject)
+        .public_key(request.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(min(now + lifetime, authority.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(usages), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+    )
+    extended = [_EXTENDED_USAGES[usage] for usage in usages if usage in _EXTENDED_USAGES]
+    if extended:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        pass
+    else:
+        builder = builder.add_extension(names.value, critical=names.critical)
+    try:
+        return builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    except (TypeError, ValueError) as error:
+        raise BadCertificateRequest(str(error)) from error
+
+
+def _key_usage(usages: Sequence[str]) -> x509.KeyUsage:
+    asked = {_KEY_USAGES[usage] for usage in usages if usage in _KEY_USAGES}
+    return x509.KeyUsage(
+        digital_signature="digital_signature" in asked, content_commitment="content_commitment" in asked,
+        key_encipherment="key_encipherment" in asked, data_encipherment="data_encipherment" in asked,
+        key_agreement="key_agreement" in asked, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
+def check_certificates(pem: bytes) -> None:
+    """That `pem` is one or more certificates. Raises ValueError with what is wrong."""
+    if not pem.strip():
+        raise ValueError("must contain at least one PEM block")
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise ValueError("only CERTIFICATE PEM blocks are allowed")
+    x509.load_pem_x509_certificates(pem)

@@ -128,6 +128,9 @@ class Server:
         self.nodes.append(node)
         await node.start()
 
+            sign_csr=lambda request, usages, lifetime: pki.sign_request(
+                ca, request, usages=usages, lifetime=lifetime, now=self._clock.now()
+            ),
     async def close(self) -> None:
         """Stop everything in order. Containers go on running; twice is fine."""
         for node in self.nodes:

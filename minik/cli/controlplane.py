@@ -67,7 +67,7 @@ class ControlPlane:
             settings=settings,
         )
         self.manager: Manager | None = None
-        self._ca_certificate = settings.ca_certificate
+        self._ca_certificate, self._sign = settings.ca_certificate, settings.sign_csr
         self._cluster_cidr = cluster_cidr
         self._clock, self._entropy, self._way = clock, entropy, way
         self._informers: Informers | None = None
@@ -94,7 +94,9 @@ class ControlPlane:
         transport = self._way(self.transport("system:kube-controller-manager"))
         self._informers = Informers(transport, self.registry, clock=clock, entropy=entropy)
         self.manager = Manager(
-            built_in(ca_certificate=self._ca_certificate.decode(), cluster_cidr=self._cluster_cidr, api_port=port),
+            built_in(
+                ca_certificate=self._ca_certificate.decode(), sign=self._sign, cluster_cidr=self._cluster_cidr, api_port=port
+            ),
             transport,
             self.registry,
             clock=clock,

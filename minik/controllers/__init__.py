@@ -11,6 +11,9 @@ from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
     clusterroleaggregation,
     cronjob,
+    csrapproving,
+    csrcleaner,
+    csrsigning,
     customresourcedefinition,
     daemonset,
     deployment,
@@ -39,9 +42,14 @@ from minik.controllers import (
 
 
 def built_in(
-    *, ca_certificate: str, cluster_cidr: str = CLUSTER_CIDR, api_port: int = DEFAULT_PORT
+    *,
+    ca_certificate: str,
+    sign: csrsigning.Sign | None = None,
+    cluster_cidr: str = CLUSTER_CIDR,
+    api_port: int = DEFAULT_PORT,
 ) -> tuple[Controller, ...]:
-    """What a server runs. `ca_certificate`: PEM, published to every namespace; `cluster_cidr`: where nodes' pod ranges come from;
+    """What a server runs. `ca_certificate`: PEM, published to every namespace; `sign`: what signs certificate requests with
+    its key; `cluster_cidr`: where nodes' pod ranges come from;
     `api_port`: where the server itself listens."""
     return (
         namespace.CONTROLLER,
@@ -72,3 +80,6 @@ def built_in(
         clusterroleaggregation.CONTROLLER,
         garbagecollector.CONTROLLER,
     )
+        csrapproving.CONTROLLER,
+        csrcleaner.CONTROLLER,
+        *((csrsigning.controller(sign),) if sign is not None else ()),

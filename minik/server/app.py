@@ -6,8 +6,9 @@ served by `http.HttpServer` and called by `local.LocalTransport`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from minik.api.core_v1 import pods
@@ -53,6 +54,8 @@ VERBS: Mapping[str, Verb] = {
     "update": update, "watch": watch,
 }  # fmt: skip
 
+SignCsr = Callable[[bytes, Sequence[str], timedelta], bytes]
+"""(CSR PEM, usages, lifetime) → certificate PEM; raises pki.BadCertificateRequest."""
 _ON_COLLECTION = frozenset({"create", "deletecollection", "list", "watch"})
 
 
@@ -63,6 +66,8 @@ class ServerSettings:
     ca_certificate: bytes
     token_signing_key: bytes
     sign_node_csr: nodes.SignNodeCsr | None = None
+    sign_csr: SignCsr | None = None
+    """By which the cluster's own signers sign CertificateSigningRequests; without it they do not."""
     service_cidr: str = SERVICE_CIDR
     reserved_addresses: tuple[str, ...] = (KUBERNETES_SERVICE_IP, DNS_SERVICE_IP)
     data_dir: Path | None = None

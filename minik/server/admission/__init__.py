@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minik.server.admission.certificates import admit_certificate_decisions, admit_certificate_requests
 from minik.server.admission.custom_kinds import admit_custom_kinds
 from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.limit_ranger import admit_limit_defaults, admit_limits
@@ -31,9 +32,11 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_default_tolerations,
     admit_service_fields,
     admit_ingress_class,
+    admit_certificate_requests,
 )
 AFTER_VALIDATION: Sequence[Admission] = (
     admit_role_escalation,
+    admit_certificate_decisions,
     admit_priority_class,
     admit_service_addresses,
     admit_limits,

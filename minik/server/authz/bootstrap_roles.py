@@ -30,6 +30,7 @@ _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "deletecollection", "patch", "update")
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 _CERTIFICATES = "certificates.k8s.io"
+_NODE_REQUESTS = f"system:{_CERTIFICATES}:certificatesigningrequests:"
 _EVERYBODY = ("system:authenticated", "system:unauthenticated")
 _DISCOVERY_URLS = (
     "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/",
@@ -146,7 +147,7 @@ def cluster_roles() -> list[Obj]:
     ]  # fmt: skip
     for part in ("nodeclient", "selfnodeclient"):
         rule = _rule(("create",), _CERTIFICATES, f"certificatesigningrequests/{part}")
-        roles.append(_role(f"system:{_CERTIFICATES}:certificatesigningrequests:{part}", [rule]))
+        roles.append(_role(_NODE_REQUESTS + part, [rule]))
     for signer in _APPROVERS:
         rule = _rule(("approve",), _CERTIFICATES, "signers", [f"kubernetes.io/{signer}"])
         roles.append(_role(f"system:{_CERTIFICATES}:{signer}-approver", [rule]))
@@ -154,7 +155,13 @@ def cluster_roles() -> list[Obj]:
 
 
 def cluster_role_bindings() -> list[Obj]:
-    """The roles that somebody has from the start."""
+    """The roles that somebody has from the start: upstream's, and those by which nodes that join, and renew, ask for certificates
+    (kubeadm makes the like)."""
+    own = {
+        "minik:node-bootstrapper": ("system:node-bootstrapper", "system:bootstrappers"),
+        "minik:node-autoapprove-bootstrap": (f"{_NODE_REQUESTS}nodeclient", "system:bootstrappers"),
+        "minik:node-autoapprove-certificate-rotation": (f"{_NODE_REQUESTS}selfnodeclient", "system:nodes"),
+    }
     given = {
         "cluster-admin": ("system:masters",),
         "system:discovery": ("system:authenticated",),
@@ -165,13 +172,17 @@ def cluster_role_bindings() -> list[Obj]:
         "system:node": (),
     }
     return [
-        {
-            "metadata": _metadata(role),
-            "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role},
-            "subjects": [{"apiGroup": GROUP, "kind": "Group", "name": group} for group in groups],
-        }
-        for role, groups in given.items()
+        *(_binding(role, role, groups) for role, groups in given.items()),
+        *(_binding(name, role, (group,)) for name, (role, group) in own.items()),
     ]
+
+
+def _binding(name: str, role: str, groups: Sequence[str]) -> Obj:
+    return {
+        "metadata": _metadata(name),
+        "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": GROUP, "kind": "Group", "name": group} for group in groups],
+    }
 
 
 def _metadata(name: str) -> Obj:

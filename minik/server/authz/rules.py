@@ -4,7 +4,7 @@
 * `system:nodes`, user `system:node:<name>` (as the node authorizer, KEP-279): create and change its own Node, read all Nodes;
   read, update the status of, and delete pods bound to it; read Services, EndpointSlices, Endpoints and Namespaces; read the
   ConfigMaps, Secrets and ServiceAccounts that its pods name; tokens for its pods' service accounts; its own Lease in
-  kube-node-lease; create and patch Events; the link (`/minik/v1/link`).
+  kube-node-lease; create and patch Events; ask for certificates; the link (`/minik/v1/link`).
 * `/minik/v1/history`, `/backup` and `/check`, which show everything: `system:masters` alone;
   `/minik/v1/why/NAMESPACE/NAME`: who may get the pod (`routing.py` makes it that).
 * `system:bootstrappers`: `POST /minik/v1/join`.
@@ -103,6 +103,8 @@ def _node_allowed(cache: Cache, node: str, info: RequestInfo, fields: str) -> bo
         return own and (verb in ("create", "get") or (verb in ("update", "patch", "delete") and info.name == node))
     if plural == "events":
         return verb in ("create", "update", "patch")
+    if plural == "certificatesigningrequests":
+        return not sub and (verb == "create" or verb in _READ)
     return plural == "tokenreviews" and verb == "create"
 
 

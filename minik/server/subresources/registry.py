@@ -12,7 +12,7 @@ from minik.api.meta import ROObj
 from minik.server import resources
 from minik.server.core import Core
 from minik.server.request import Request, Response
-from minik.server.subresources import binding, eviction, log, namespace_finalize, pod_parts, portforward, scale, token
+from minik.server.subresources import approval, binding, eviction, log, namespace_finalize, pod_parts, portforward, scale, token
 from minik.server.subresources import exec as exec_
 from minik.server.tunnel import Links
 from minik.server.verbs.common import kind_of
@@ -26,6 +26,7 @@ STATUS: Mapping[str, Verb] = {"get": get, "update": update, "patch": patch}
 SCALE: Mapping[str, Verb] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
 
 HANDLERS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): approval.HANDLERS,
     ("deployments.apps", "scale"): SCALE,
     ("namespaces", "finalize"): {"update": namespace_finalize.update},
     ("pods", "binding"): {"create": binding.create},
