@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -21,11 +22,20 @@ class _Process(Protocol):
     async def close(self) -> None: ...
 
 
-def run_server(config: ServerConfig) -> None:
-    """`minik server` until SIGTERM or SIGINT."""
+def run_server(config: ServerConfig, *, controller_files: Sequence[Path] = ()) -> None:
+    """`minik server` until SIGTERM or SIGINT. `controller_files`: users' own controllers. A file that is no use ends the program with
+    a message and status 2 before anything is started."""
     from minik.cli.compose import Server
 
-    server = Server(config, clock=SystemClock(), entropy=Entropy())
+    own = None
+    if controller_files:
+        from minik.sdk.loading import ControllerFileError, load_all
+
+        try:
+            own = load_all(controller_files, taken=built_in_names())
+        except ControllerFileError as error:
+            raise _UnusableFile(f"--controller {error}") from None
+    server = Server(config, clock=SystemClock(), entropy=Entropy(), own=own)
 
     async def announce() -> None:
         click.echo(f"minik is ready at {server.url}", err=True)
@@ -33,6 +43,19 @@ def run_server(config: ServerConfig) -> None:
         click.echo("  or merge it into your own kubeconfig: minik kubeconfig --merge", err=True)
 
     run(server, announce)
+
+
+class _UnusableFile(click.ClickException):
+    """Something given on the command line that cannot be used."""
+
+    exit_code = 2
+
+
+def built_in_names() -> list[str]:
+    """The names of the server's own controllers, which a user's may not have."""
+    from minik.controllers import built_in
+
+    return [controller.name for controller in built_in(ca_certificate="")]
 
 
 def run_agent(config: AgentConfig) -> None:

@@ -59,6 +59,14 @@ from minik.paths import default_data_dir
     help="The scheduler's profiles and extenders: a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1).",
 )
 @click.option(
+    "--controller",
+    "controller_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE.py",
+    help="A controller of your own to run in this process (see minik.sdk); may be given several times.",
+)
+@click.option(
     "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_default=True
 )
 @click.option("--log-format", default="text", type=click.Choice(["text", "json"]), show_default=True)
@@ -74,6 +82,7 @@ def command(
     history_age: str,
     history_revisions: int,
     scheduler_config: Path | None,
+    controller_files: tuple[Path, ...],
     log_level: str,
     log_format: Any,
 ) -> None:
@@ -110,7 +119,7 @@ def command(
         raise click.UsageError(
             "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         ) from None
-    run_server(config)
+    run_server(config, controller_files=controller_files)
 
 
 def default_node_name() -> str:

@@ -3,7 +3,8 @@
 Controllers, the scheduler and the agent read from informers and are told by them. An informer lists once, then watches; when the
 stream ends it watches on from the last resourceVersion (bookmarks keep that fresh), and lists again only if the server says
 Expired. Pauses between attempts grow with jitter (client-go's reflector: 0.8 s to 30 s; here from 0.1 s, because a server that
-restarts is back within a second).
+restarts is back within a second). While a resource is not served (a custom kind that is not defined yet, or no longer) it waits for
+the registry to change, without asking, and holds no objects.
 
 Handlers are called in the order of the log, in the loop's thread, and must return at once: enqueue a key, nothing more. Revisions
 are the store's, common to all resources, so `wait_for(revision)` after a write means: the informer has seen that write.
@@ -15,13 +16,13 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from minik.aio import Tasks
 from minik.api import meta
-from minik.api.errors import ServiceUnavailable, StatusError, TooManyRequests
+from minik.api.errors import NotFound, ServiceUnavailable, StatusError, TooManyRequests
 from minik.api.meta import Key, ROObj
 from minik.api.registry import Registry
 from minik.client.store import IndexFunction, Lister, ObjectStore
@@ -53,6 +54,10 @@ class _Handler:
     added: Added
     updated: Updated
     deleted: Deleted
+
+
+class _NotServed(Exception):  # no error: a state of affairs
+    """The registry has no such kind at the moment."""
 
 
 class Informer:
@@ -158,8 +163,15 @@ class Informer:
                 await self._list()
                 while True:
                     await self._watch()
+            except _NotServed:
+                self._replace({}, self.revision)
+                await wait_served(self._registry, (self.resource,))
+                self._failures = 0
             except StatusError as error:
-                log.info("watch refused; listing again", extra={"resource": self.resource, "error": error.message})
+                level = logging.DEBUG if isinstance(error, NotFound) else logging.INFO
+                log.log(
+                    level, "watch refused; listing again", extra={"resource": self.resource, "error": error.message}
+                )
                 await self._pause()
 
     async def _list(self) -> None:
@@ -213,7 +225,7 @@ class Informer:
     def _path(self) -> str:
         kind = self._registry.get(self.resource)
         if kind is None:
-            raise StatusError(f"no kind {self.resource} is served")
+            raise _NotServed(self.resource)
         return kind.path(self.namespace)
 
     def _query(self) -> dict[str, str]:
@@ -231,6 +243,8 @@ class Informer:
 
     def _complain(self, what: str, error: Exception) -> None:
         level = logging.WARNING if self._failures == 3 else logging.DEBUG  # once an outage, and not for a blink
+        if isinstance(error, NotFound):
+            level = logging.DEBUG  # its kind is no longer served, and the registry is about to learn of it
         log.log(
             level,
             "informer cannot reach the server",
@@ -319,6 +333,18 @@ class Informer:
             self._gone[key] = remaining
         else:
             del self._gone[key]
+
+
+async def wait_served(registry: Registry, resources: Iterable[str]) -> None:
+    """Wait until the registry has all of them."""
+    wanted = tuple(resources)
+    while any(registry.get(resource) is None for resource in wanted):
+        changed = asyncio.Event()
+        forget = registry.on_change(changed.set)
+        try:
+            await changed.wait()
+        finally:
+            forget()
 
 
 def _is_gone(obj: ROObj | None, uid: str) -> bool:

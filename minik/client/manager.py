@@ -28,7 +28,7 @@ from minik.api.meta import Key, ROObj
 from minik.api.registry import Registry
 from minik.client.client import Client, Writes, WritesClient
 from minik.client.controller import Context, Controller, KeyLogger
-from minik.client.informer import Informer, Informers
+from minik.client.informer import Informer, Informers, wait_served
 from minik.client.recorder import Recorder
 from minik.client.store import IndexFunction, Lister
 from minik.client.transport import Transport
@@ -73,9 +73,11 @@ class Manager:
         self._tasks = Tasks("controllers")
 
     async def start(self) -> None:
-        """Start everything; each controller begins to work as soon as its caches have synced. Does not wait for that."""
+        """Start everything; each controller begins to work as soon as its kinds are served and its caches have synced. Does not wait for
+        that."""
         for runner in self._runners.values():
-            runner.attach()
+            if runner.is_served:
+                runner.attach()
         for name, runner in self._runners.items():
             self._tasks.start(name, runner.run())
 
@@ -153,6 +155,7 @@ class _Runner:
         self._detach: list[Any] = []
         self._unseen: dict[Key, Writes] = {}
         self._state: Any = None
+        self._attached = False
         metrics, name = manager.metrics, controller.name
         reconciles = metrics.counter("controller_reconcile_total", "Reconciles by result.", ["controller", "result"])
         self._succeeded = reconciles.labels(name, "success")
@@ -204,8 +207,14 @@ class _Runner:
     def enqueue_after(self, key: Key, seconds: float) -> None:
         self.queue.add_after(key, seconds)
 
+    @property
+    def is_served(self) -> bool:
+        """Whether there are all the kinds that the controller reads. Custom ones may come later."""
+        return all(self.registry.get(resource) is not None for resource in self._declared.resources())
+
     def attach(self) -> None:
         """Declare caches and indexes, make the state, and listen. Runs without an `await`, so that nothing is missed."""
+        self._attached = True
         declared = self._declared
         for resource in declared.resources():
             informer = self.informer(resource)
@@ -239,6 +248,13 @@ class _Runner:
     # --- running -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
+        if not self._attached:
+            log.info(
+                "a controller waits until all its kinds are served",
+                extra={"controller": self.controller, "kinds": ",".join(self._declared.resources())},
+            )
+            await wait_served(self.registry, self._declared.resources())
+            self.attach()
         for informer in list(self._informers.values()):
             await informer.wait_synced()
         self.working.set()

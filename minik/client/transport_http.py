@@ -122,10 +122,13 @@ class HttpTransport:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = JSON,
+        accept: str = "",
     ) -> bytes:
-        """As `request`, but the answer's bytes."""
+        """As `request`, but the answer's bytes. `accept`: another media type than JSON."""
         data = None if body is None else orjson.dumps(body)
         headers = self.headers()
+        if accept:
+            headers["Accept"] = accept
         if data is not None:
             headers["Content-Type"] = content_type
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT)

@@ -84,6 +84,7 @@ def in_tree() -> Sequence[Plugin]:
     """Every plugin there is, in the order in which filters are asked: cheap ones first. Weights are kube-scheduler's."""
     from minik.sched import workloads
     from minik.sched.filters import (
+        dynamic_resources,
         host_ports,
         node_affinity,
         node_name,
@@ -106,6 +107,10 @@ def in_tree() -> Sequence[Plugin]:
         Plugin("NodeResourcesFit", resources.make, fullness.make, 1),
         Plugin("PodTopologySpread", topology_spread.make, spread.make, 2, followers=workloads.FOLLOWERS),
         Plugin("InterPodAffinity", pod_affinity.make, pods_liked.make, 2, followers=(workloads.NAMESPACES,)),
+            "DynamicResources",
+            lambda _: dynamic_resources.FILTER,
+            steps=(dynamic_resources.STEP,),
+            followers=dynamic_resources.FOLLOWERS,
         Plugin("NodeResourcesBalancedAllocation", score=balanced.make, weight=1),
         Plugin("ImageLocality", score=image_locality.make, weight=1),
     )
