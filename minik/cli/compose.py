@@ -33,6 +33,8 @@ from minik.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from minik.cli.compose_node import Node
+    from minik.sdk.hosting import Host
+    from minik.sdk.loading import Loaded
 
 log = logging.getLogger("minik")
 
@@ -40,8 +42,11 @@ log = logging.getLogger("minik")
 class Server:
     """`minik server` as an object: `start`, then `close`."""
 
-    def __init__(self, config: ServerConfig, *, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, config: ServerConfig, *, clock: Clock, entropy: Entropy, own: Loaded | None = None) -> None:
+        """`own`: users' controllers and definitions, to run in this process."""
         self.config = config
+        self._own = own
+        self._host: Host | None = None
         self.files = ServerFiles(config.data_dir)
         self.metrics = Metrics()
         self.registry: Registry = builtin_registry()
@@ -95,8 +100,25 @@ class Server:
         self.files.write_kubeconfig(self.url)
         address = host if host not in ("0.0.0.0", "::") else primary_address() or "127.0.0.1"
         await plane.start(address=address, port=self._http.port)
+        if self._own is not None:
+            await self._start_own(self._own)
         for agent in self.config.agents:
             await self._start_node(agent)
+
+    async def _start_own(self, own: Loaded) -> None:
+        """Users' controllers: clients like all others, with informers of their own, and nothing waits for them."""
+        from minik.sdk.hosting import Host
+
+        self._host = Host(
+            own.controllers,
+            own.crds,
+            self.transport("system:minik:controllers"),
+            self.registry,
+            clock=self._clock,
+            entropy=self._entropy,
+            metrics=self.metrics,
+        )
+        await self._host.start()
 
     def _settings(self, store: SqliteStore) -> ServerSettings:
         ca = self.files.pair("ca")
@@ -106,6 +128,9 @@ class Server:
             data_dir=self.config.data_dir,
             ready_checks={"storage": lambda: store.problem or ""},
             sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),
+            sign_csr=lambda request, usages, lifetime: pki.sign_request(
+                ca, request, usages=usages, lifetime=lifetime, now=self._clock.now()
+            ),
         )
 
     async def _start_node(self, config: AgentConfig) -> None:
@@ -128,13 +153,12 @@ class Server:
         self.nodes.append(node)
         await node.start()
 
-            sign_csr=lambda request, usages, lifetime: pki.sign_request(
-                ca, request, usages=usages, lifetime=lifetime, now=self._clock.now()
-            ),
     async def close(self) -> None:
         """Stop everything in order. Containers go on running; twice is fine."""
         for node in self.nodes:
             await node.close()
+        if self._host is not None:
+            await self._host.close()
         if self._plane is not None:
             await self._plane.close_loops()
         await self._tasks.close()

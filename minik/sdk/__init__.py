@@ -59,8 +59,9 @@ from minik.sdk.helpers import (
 from minik.sdk.running import run
 
 __all__ = [
-    "DONE", "AlreadyExists", "Conflict", "Context", "Controller", "Forbidden", "Invalid", "Key", "Lister", "NotFound", "NotOursError",
-    "Obj", "Permission", "ROObj", "Result", "Scope", "Setup", "StatusError", "Trigger", "add_finalizer", "can", "condition",
-    "drop_finalizer", "ensure", "errors", "is_true", "manifests", "maps", "maps_with", "meta", "owned_by", "owned_draft", "requeue_after", "run",
-    "same_key", "selected_by", "set_status", "soonest",
+    "DONE", "AlreadyExists", "Conflict", "Context", "Controller", "Forbidden", "Invalid", "Key", "Lister",
+    "NotFound", "NotOursError", "Obj", "Permission", "ROObj", "Result", "Scope", "Setup", "StatusError", "Trigger",
+    "add_finalizer", "can", "condition", "drop_finalizer", "ensure", "errors", "is_true", "manifests", "maps",
+    "maps_with", "meta", "owned_by", "owned_draft", "requeue_after", "run", "same_key", "selected_by", "set_status",
+    "soonest",
 ]  # fmt: skip
