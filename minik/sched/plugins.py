@@ -107,10 +107,12 @@ def in_tree() -> Sequence[Plugin]:
         Plugin("NodeResourcesFit", resources.make, fullness.make, 1),
         Plugin("PodTopologySpread", topology_spread.make, spread.make, 2, followers=workloads.FOLLOWERS),
         Plugin("InterPodAffinity", pod_affinity.make, pods_liked.make, 2, followers=(workloads.NAMESPACES,)),
+        Plugin(
             "DynamicResources",
             lambda _: dynamic_resources.FILTER,
             steps=(dynamic_resources.STEP,),
             followers=dynamic_resources.FOLLOWERS,
+        ),
         Plugin("NodeResourcesBalancedAllocation", score=balanced.make, weight=1),
         Plugin("ImageLocality", score=image_locality.make, weight=1),
     )
