@@ -17,37 +17,72 @@ if TYPE_CHECKING:
 _UNKNOWN = -1.0
 
 
+MAX_CHANGES = 4096
+"""So many changes are remembered; a column that was not asked for longer begins anew."""
+
+
+class Changes:
+    """The places of nodes that have changed, in order: so that a change costs the same however many columns there are."""
+
+    __slots__ = ("_begin", "_places", "end")
+
+    def __init__(self) -> None:
+        self._places: list[int] = []
+        self._begin = 0
+        self.end = 0
+        """How many changes there ever were."""
+
+    def add(self, place: int) -> None:
+        self._places.append(place)
+        self.end += 1
+        if len(self._places) > MAX_CHANGES:
+            del self._places[: MAX_CHANGES // 2]
+            self._begin = self.end - len(self._places)
+
+    def since(self, end: int) -> Sequence[int] | None:
+        """What has changed since there were `end` changes; None if that is not known any more."""
+        return self._places[end - self._begin :] if end >= self._begin else None
+
+
 class Column:
     """A number of each node, none of them negative, computed when first asked for."""
 
-    __slots__ = ("_compute", "_values")
+    __slots__ = ("_changes", "_compute", "_nodes", "_seen", "_values")
 
-    def __init__(self, compute: Callable[[NodeInfo], float], size: int) -> None:
+    def __init__(self, compute: Callable[[NodeInfo], float], nodes: Sequence[NodeInfo], changes: Changes) -> None:
+        """`nodes`: all of them, in the order of their places; the end of it may grow, with a change of that place."""
         self._compute = compute
-        self._values = [_UNKNOWN] * size
+        self._nodes, self._changes = nodes, changes
+        self._values = [_UNKNOWN] * len(nodes)
+        self._seen = changes.end
 
-    def forget(self, index: int) -> None:
-        """The node of that index has changed."""
-        self._values[index] = _UNKNOWN
-
-    def grow(self) -> None:
-        """There is another node."""
-        self._values.append(_UNKNOWN)
+    def _catch_up(self) -> list[float]:
+        values, changed = self._values, self._changes.since(self._seen)
+        self._seen = self._changes.end
+        if changed is None:
+            values = self._values = [_UNKNOWN] * len(self._nodes)
+            return values
+        values += [_UNKNOWN] * (len(self._nodes) - len(values))
+        for place in changed:
+            values[place] = _UNKNOWN
+        return values
 
     def of(self, node: NodeInfo) -> float:
-        value = self._values[node.index]
+        values = self._values if self._seen == self._changes.end else self._catch_up()
+        value = values[node.index]
         if value == _UNKNOWN:
-            value = self._values[node.index] = self._compute(node)
+            value = values[node.index] = self._compute(node)
         return value
 
-    def slice(self, nodes: Sequence[NodeInfo], start: int, end: int) -> list[float]:
-        """The values of all of `nodes` from one index to another."""
-        found = self._values[start:end]
+    def slice(self, start: int, end: int) -> list[float]:
+        """The values of all nodes from one place to another."""
+        values = self._values if self._seen == self._changes.end else self._catch_up()
+        found = values[start:end]
         at = 0
         with contextlib.suppress(ValueError):  # few are unknown: the search for them runs in C
             while True:
                 at = found.index(_UNKNOWN, at)
-                found[at] = self.of(nodes[start + at])
+                found[at] = values[start + at] = self._compute(self._nodes[start + at])
         return found
 
 
@@ -69,9 +104,9 @@ class Window(Sequence["NodeInfo"]):
         """The column's values of these nodes, in their order."""
         if self._chosen is not None:
             return [column.of(node) for node in self._chosen]
-        (first, second), nodes = self._spans, self._nodes
-        found = column.slice(nodes, *first)
-        return found + column.slice(nodes, *second) if second[1] else found
+        first, second = self._spans
+        found = column.slice(*first)
+        return found + column.slice(*second) if second[1] else found
 
     def __len__(self) -> int:
         return self._count

@@ -16,12 +16,12 @@ from minik.api.core_v1 import pods
 from minik.api.meta import Key, ROObj
 from minik.memory import untrack
 from minik.sched import requests
-from minik.sched.columns import Column, Window
+from minik.sched.columns import Changes, Column, Window
 from minik.sched.requests import requests_of, weighed
 from minik.sched.tally import Tallies
 from minik.sched.terms import affinity_of, constraints_of
 
-MAX_COLUMNS = 48
+MAX_COLUMNS = 128
 """What is remembered of all nodes: a few shapes of pods, and as many groups of them."""
 
 
@@ -167,6 +167,7 @@ class Cluster:
         self.cordoned = 0
         """How many known nodes have taints, and are unschedulable: where none is, nobody need look at each."""
         self._columns: OrderedDict[str, Column] = OrderedDict()
+        self._changes = Changes()
         self._nominated: dict[str, dict[str, PodInfo]] = {}
         self._nominations: dict[str, str] = {}
         self._parts: dict[type[Any], Any] = {}
@@ -198,7 +199,7 @@ class Cluster:
         """What `compute` gives of each node: not negative, and of nothing but the node's own state. `key` names it."""
         column = self._columns.get(key)
         if column is None:
-            column = self._columns[key] = Column(compute, len(self._order))
+            column = self._columns[key] = Column(compute, self._order, self._changes)
             if len(self._columns) > MAX_COLUMNS:
                 self._columns.popitem(last=False)
         else:
@@ -249,12 +250,10 @@ class Cluster:
         if node.obj is None:
             node.index = len(self._order)
             self._order.append(node)
-            for column in self._columns.values():
-                column.grow()
         else:
             before = node.labels, node.taints
             self._count_node(node, -1)
-            self._changed(node)
+        self._changed(node)
         if node.images:
             self._count_images(node, -1)
         node.set(obj)
@@ -282,9 +281,8 @@ class Cluster:
             del self._nodes[name]
 
     def _changed(self, node: NodeInfo) -> None:
-        if node.obj is not None:
-            for column in self._columns.values():
-                column.forget(node.index)
+        if node.index >= 0:
+            self._changes.add(node.index)
 
     def _count_node(self, node: NodeInfo, sign: int) -> None:
         self.tainted += sign * bool(node.taints)
