@@ -113,6 +113,10 @@ class Actor:
 
     async def _prepare(self, pod: ROObj, memory: Memory) -> None:
         ctx = self._ctx
+        if pod["spec"].get("resourceClaims") and not ctx.has_devices:
+            text = "Failed to prepare dynamic resources: no DRA driver can register with this node"
+            self._delay_pod(pod, memory, "FailedPrepareDynamicResources", text)
+            return
         memory.prepared = True  # first: a source that changes meanwhile takes it back
         try:
             memory.renew_at = await ctx.volumes.prepare(pod, ctx.facts(ctx.pod_ip(pod)))

@@ -131,6 +131,7 @@ class Agent:
             dns=dns,
             services=services,
             min_oom_score=min_oom_score(),
+            has_devices=self._objects is None,
         )
         self._actor = Actor(self._ctx)
 

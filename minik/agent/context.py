@@ -67,6 +67,8 @@ class NodeContext:
     memory: int = 0
     """Of the node, in bytes."""
     min_oom_score: int = -1000
+    has_devices: bool = False
+    """Whether pods get what ResourceClaims allocate to them: on simulated nodes. There are no DRA drivers on real ones yet."""
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
 
     def facts(self, pod_ip: str) -> PodFacts:

@@ -387,6 +387,15 @@ async def test_volumes_that_fail_hold_the_pod_back(node: Node) -> None:
     assert node.status()["phase"] == "Running"
 
 
+async def test_a_pod_with_devices_waits_and_says_why(node: Node) -> None:
+    p = pod()
+    p["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "gpu"}]
+    node.add(p)
+    await node.run(10)
+    assert node.engine.log == []
+    assert "FailedPrepareDynamicResources" in node.events
+
+
 READINESS = {"readinessProbe": {"periodSeconds": 2, "failureThreshold": 2}}
 LIVENESS = {"livenessProbe": {"periodSeconds": 2, "failureThreshold": 2, "initialDelaySeconds": 5}}
 
