@@ -387,6 +387,7 @@ async def test_volumes_that_fail_hold_the_pod_back(node: Node) -> None:
     assert node.status()["phase"] == "Running"
 
 
+@simulated
 async def test_a_pod_with_devices_waits_and_says_why(node: Node) -> None:
     p = pod()
     p["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "gpu"}]
