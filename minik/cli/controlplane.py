@@ -95,7 +95,11 @@ class ControlPlane:
         self._informers = Informers(transport, self.registry, clock=clock, entropy=entropy)
         self.manager = Manager(
             built_in(
-                ca_certificate=self._ca_certificate.decode(), sign=self._sign, cluster_cidr=self._cluster_cidr, api_port=port
+                ca_certificate=self._ca_certificate.decode(),
+                sign=self._sign,
+                sign_token=self.api.tokens.sign_legacy,
+                cluster_cidr=self._cluster_cidr,
+                api_port=port,
             ),
             transport,
             self.registry,

@@ -38,6 +38,8 @@ from minik.controllers import (
     servicecidr,
     statefulset,
     tainteviction,
+    tokencleaner,
+    tokens,
     ttlafterfinished,
 )
 
@@ -46,16 +48,19 @@ def built_in(
     *,
     ca_certificate: str,
     sign: csrsigning.Sign | None = None,
+    sign_token: tokens.Sign | None = None,
     cluster_cidr: str = CLUSTER_CIDR,
     api_port: int = DEFAULT_PORT,
 ) -> tuple[Controller, ...]:
     """What a server runs. `ca_certificate`: PEM, published to every namespace; `sign`: what signs certificate requests with
-    its key; `cluster_cidr`: where nodes' pod ranges come from;
+    its key, `sign_token` what makes the tokens of Secrets; `cluster_cidr`: where nodes' pod ranges come from;
     `api_port`: where the server itself listens."""
     return (
         namespace.CONTROLLER,
         serviceaccount.CONTROLLER,
         rootca.controller(ca_certificate),
+        *((tokens.controller(ca_certificate, sign_token),) if sign_token is not None else ()),
+        tokencleaner.CONTROLLER,
         nodeipam.controller(cluster_cidr),
         nodelifecycle.CONTROLLER,
         tainteviction.CONTROLLER,

@@ -42,6 +42,7 @@ def controller(certificate: str) -> Controller:
         "root-ca-certificate-publisher",
         primary="namespaces",
         triggers=[maps("configmaps", _namespace)],
+        when=lambda _old, _new: False,  # a namespace has what it is to have from its first moment on
         reconcile=reconcile,
         rbac=[can("create,update", "configmaps")],
     )

@@ -30,6 +30,7 @@ CONTROLLER = Controller(
     "serviceaccount",
     primary="namespaces",
     triggers=[maps("serviceaccounts", _namespace)],
+    when=lambda _old, _new: False,  # a namespace has what it is to have from its first moment on
     reconcile=reconcile,
     rbac=[can("create", "serviceaccounts")],
 )

@@ -34,7 +34,10 @@ def default(secret: Obj) -> None:
 
 _DATA = Path("data")
 _JSON_KEYS = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigjson": ".dockerconfigjson"}
-_ACCOUNT = "kubernetes.io/service-account.name"
+ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
+BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"
+ACCOUNT_NAME = "kubernetes.io/service-account.name"
+ACCOUNT_UID = "kubernetes.io/service-account.uid"
 
 
 def validate(secret: ROObj) -> Sequence[FieldError]:
@@ -49,8 +52,8 @@ def validate(secret: ROObj) -> Sequence[FieldError]:
 def _required_keys(errors: Errors, secret: ROObj, data: Mapping[str, Any]) -> None:
     match secret.get("type") or "":
         case "kubernetes.io/service-account-token":
-            if not (secret["metadata"].get("annotations") or {}).get(_ACCOUNT):
-                errors.append(required(Path("metadata.annotations").key(_ACCOUNT)))
+            if not (secret["metadata"].get("annotations") or {}).get(ACCOUNT_NAME):
+                errors.append(required(Path("metadata.annotations").key(ACCOUNT_NAME)))
         case "kubernetes.io/dockercfg" | "kubernetes.io/dockerconfigjson" as kind:
             key = _JSON_KEYS[kind]
             if key not in data:

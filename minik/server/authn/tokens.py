@@ -2,6 +2,9 @@
 
 A token is a JWT (ES256). It is good while its signature and time hold and the account, and the pod it is bound to, still exist with
 the same uid: those are looked up in the cache for each request, the signature is verified once per token.
+
+The tokens in Secrets of type `kubernetes.io/service-account-token` (`sign_legacy`) have no end of their own: they are good while the Secret
+holds them and the account is there.
 """
 
 from __future__ import annotations
@@ -22,12 +25,22 @@ from minik.storage.cache import Cache
 
 _REMEMBERED = 4096
 _PRIVATE = "kubernetes.io"
+LEGACY_ISSUER = "kubernetes/serviceaccount"
+_LEGACY = "kubernetes.io/serviceaccount/"
+_INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
+"""Label of a Secret whose token is not to be accepted any more (KEP-2799)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
     claims: Mapping[str, Any]
     user: User
+
+
+def _legacy_user(claims: Mapping[str, Any]) -> User:
+    namespace = claims[f"{_LEGACY}namespace"]
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+    return User(claims["sub"], frozenset(groups), claims[f"{_LEGACY}service-account.uid"])
 
 
 class ServiceAccountTokens:
@@ -83,12 +96,31 @@ class ServiceAccountTokens:
         }
         return jwt.encode(claims, self._key_pem, algorithm="ES256", headers={"kid": self._key_id}), now + seconds
 
+    def sign_legacy(self, account: ROObj, secret: ROObj) -> str:
+        """The token of a token Secret (`pkg/serviceaccount/legacy.go`)."""
+        import jwt
+
+        self._load()
+        namespace, name = meta.key(account)
+        claims = {
+            "iss": LEGACY_ISSUER,
+            f"{_LEGACY}namespace": namespace,
+            f"{_LEGACY}secret.name": meta.name(secret),
+            f"{_LEGACY}service-account.name": name,
+            f"{_LEGACY}service-account.uid": meta.uid(account),
+            "sub": f"system:serviceaccount:{namespace}:{name}",
+        }
+        return jwt.encode(claims, self._key_pem, algorithm="ES256", headers={"kid": self._key_id})
+
     def verify(self, token: str, audiences: Sequence[str] = ()) -> User:
         """The service account that `token` speaks for. Raises Unauthorized."""
         known = self._verified.get(token)
         if known is None:
             known = self._remember(token)
         claims = known.claims
+        if claims["iss"] == LEGACY_ISSUER:
+            self._check_legacy(token, claims, audiences)
+            return known.user
         if claims["exp"] <= self._clock.now().timestamp():
             raise Unauthorized("Unauthorized")
         if not set(audiences or (self.issuer,)) & set(claims["aud"]):
@@ -102,12 +134,16 @@ class ServiceAccountTokens:
         self._load()
         try:
             claims = jwt.decode(
-                token, self._public_pem, algorithms=["ES256"], issuer=self.issuer,
+                token, self._public_pem, algorithms=["ES256"], issuer=[self.issuer, LEGACY_ISSUER],
                 options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False,
-                         "require": ["exp", "iss", "sub", "aud"]},
+                         "require": ["iss", "sub"]},
             )  # fmt: skip
         except jwt.PyJWTError as error:
             raise Unauthorized("Unauthorized") from error
+        if claims["iss"] == LEGACY_ISSUER:
+            return self._keep(token, _Verified(claims, _legacy_user(claims)))
+        if "exp" not in claims or "aud" not in claims:
+            raise Unauthorized("Unauthorized")
         private = claims[_PRIVATE]
         namespace, account = private["namespace"], private["serviceaccount"]
         extra = {"authentication.kubernetes.io/credential-id": [f"JTI={claims['jti']}"]}
@@ -117,11 +153,29 @@ class ServiceAccountTokens:
         if "node" in private:
             extra["authentication.kubernetes.io/node-name"] = [private["node"]["name"]]
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-        verified = _Verified(claims, User(claims["sub"], frozenset(groups), account["uid"], extra))
+        return self._keep(token, _Verified(claims, User(claims["sub"], frozenset(groups), account["uid"], extra)))
+
+    def _keep(self, token: str, verified: _Verified) -> _Verified:
         self._verified[token] = verified
         if len(self._verified) > _REMEMBERED:
             self._verified.popitem(last=False)
         return verified
+
+    def _check_legacy(self, token: str, claims: Mapping[str, Any], audiences: Sequence[str]) -> None:
+        """Raises Unauthorized unless the Secret still holds the token, and the account is the same."""
+        namespace = claims[f"{_LEGACY}namespace"]
+        secret = self._cache.get(f"secrets/{namespace}/{claims[f'{_LEGACY}secret.name']}")
+        account = self._cache.get(f"serviceaccounts/{namespace}/{claims[f'{_LEGACY}service-account.name']}")
+        if (
+            secret is None
+            or account is None
+            or (audiences and self.issuer not in audiences)
+            or meta.is_deleting(secret.obj)
+            or _INVALID_SINCE in meta.labels(secret.obj)
+            or (secret.obj.get("data") or {}).get("token") != base64.b64encode(token.encode()).decode()
+            or meta.uid(account.obj) != claims[f"{_LEGACY}service-account.uid"]
+        ):
+            raise Unauthorized("Unauthorized")
 
     def _check_bound(self, private: Mapping[str, Any]) -> None:
         namespace = private["namespace"]
