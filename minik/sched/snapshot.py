@@ -47,7 +47,7 @@ class PodInfo:
         self.priority: int = spec.get("priority") or 0
         self.deleting = meta.is_deleting(obj)
         self.requests = _equal_requests(tuple(requests_of(obj).items()))
-        self.weighed = weighed(obj, self.requests)
+        self.weighed = _equal_pair(weighed(obj, self.requests))
         """CPU and memory that it counts with where nodes are compared (`requests.py`)."""
         owner = meta.controller_of(obj)
         self.owner: str = owner["uid"] if owner else ""
@@ -57,7 +57,6 @@ class PodInfo:
         self.spread = constraints_of(spec, self.key.namespace, self.labels)
         """Its topology spread constraints."""
         untrack(self.key)
-        untrack(self.weighed)
         untrack(self)
 
     def counts_as(self, other: PodInfo) -> bool:
@@ -87,6 +86,11 @@ def matters(old: ROObj, new: ROObj) -> bool:
 def _equal_requests(items: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
     """One mapping for all pods that ask for the same."""
     return dict(items)
+
+
+@lru_cache(maxsize=4096)
+def _equal_pair(pair: tuple[int, int]) -> tuple[int, int]:
+    return pair
 
 
 class NodeInfo:

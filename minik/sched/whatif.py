@@ -18,10 +18,15 @@ class Trial:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._before: dict[str, tuple[PodInfo, str] | None] = {}
+        self._orders: dict[str, list[str]] = {}
 
     def _remember(self, uid: str) -> None:
-        if uid not in self._before:
-            self._before[uid] = self._cluster.placed(uid)
+        if uid in self._before:
+            return
+        placed = self._before[uid] = self._cluster.placed(uid)
+        if placed is not None and placed[1] not in self._orders:
+            node = self._cluster.get(placed[1])
+            self._orders[placed[1]] = list(node.pods) if node is not None else []
 
     def remove(self, pod: PodInfo) -> None:
         """The pod no longer counts."""
@@ -34,12 +39,18 @@ class Trial:
         self._cluster.set_pod(pod, node_name)
 
     def undo(self) -> None:
+        """All as it was, and in the same order: whoever looks at a node's pods next finds no trace."""
         for uid, before in self._before.items():
             if before is None:
                 self._cluster.remove_pod(uid)
             else:
                 self._cluster.set_pod(*before)
+        for name, order in self._orders.items():
+            node = self._cluster.get(name)
+            if node is not None:
+                node.pods = {uid: node.pods[uid] for uid in order}
         self._before.clear()
+        self._orders.clear()
 
 
 @contextlib.contextmanager

@@ -126,6 +126,9 @@ def test_refusals_by_the_node_alone_are_not_resolvable() -> None:
     assert not decide(pod("a"), Cluster.of([node("n", unschedulable=True)])).refusals["n"].resolvable
     port = {"ports": [{"containerPort": 80, "hostPort": 80}]}
     cluster = Cluster.of([node("n")], [pod("w", node_name="n", container=port)])
+    for more, free in (({"hostIP": "10.0.0.1"}, False), ({"protocol": "UDP"}, True), ({"hostPort": 81}, True)):
+        other = {"ports": [{"containerPort": 80, "hostPort": 80, **more}]}
+        assert bool(decide(pod("b", container=other), cluster).node) == free
     assert only(decide(pod("a", container=port), cluster)) == (
         "node(s) didn't have free ports for the requested pod ports", "0.0.0.0:80/TCP is taken", True,
     )  # fmt: skip
@@ -340,7 +343,7 @@ def test_images_that_are_there_already() -> None:
 
 
 def test_what_if_some_pods_went_and_others_came() -> None:
-    cluster = Cluster.of([node("n", cpu="1")], [pod("a", cpu="1", node_name="n")])
+    cluster = Cluster.of([node("n", cpu="1")], [pod("a", cpu="1", node_name="n"), pod("z", node_name="n")])
     found = cluster.get("n")
     assert found is not None
     running = found.pods["pod-a"]
@@ -351,7 +354,7 @@ def test_what_if_some_pods_went_and_others_came() -> None:
     other = PodInfo(pod("c", cpu="500m"))
     assert fits(wanted, "n", cluster, PLUGINS, removed=[running], added=[other]) is not None
     assert fits(running, "n", cluster, PLUGINS) is None
-    assert list(found.pods) == ["pod-a"] and found.requested["cpu"] == 1000
+    assert list(found.pods) == ["pod-a", "pod-z"] and found.requested["cpu"] == 1000
 
 
 def test_nominated_pods_count_for_those_that_are_no_more_important() -> None:
