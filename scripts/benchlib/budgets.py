@@ -41,6 +41,7 @@ BUDGETS = {
     "scheduling: 10,000 pods on 5,000 nodes": Budget("pods/s", at_least=300),
     "scheduling: required pod anti-affinity": Budget("pods/s", at_least=60),
     "scheduling: required topology spread": Budget("pods/s", at_least=85),
+    "rolling update of 1,000 replicas against their creation": Budget("×", at_most=4),
     "scale: nodes and pods Running": Budget("s", at_most=60),
     "scale: memory": Budget("MB", at_most=2000),
     "1,000 watchers, p99": Budget("ms", at_most=250),

@@ -32,6 +32,39 @@ async def rollout(run: Run) -> None:
             )
 
 
+async def update(run: Run) -> None:
+    """A rolling update of 1,000 replicas on 100 simulated nodes, against their creation: a quarter at a time, each wave waits for the
+    one before to be ready, and as many pods go as come."""
+    replicas = 1000
+    async with server("--containers", "fake", "--nodes", "100") as running:
+        await running.ready(timeout=60)
+        async with client_of(running) as client:
+
+            async def nodes_ready() -> bool:
+                return await count_ready(client) >= 100
+
+            await until(nodes_ready, "100 nodes are Ready", timeout=60)
+
+            async def is_complete() -> bool:
+                found = await client.get("deployments.apps", "web", "default")
+                status = found.get("status") or {}
+                counts = {status.get(field) or 0 for field in ("replicas", "updatedReplicas", "availableReplicas")}
+                return counts == {replicas} and status.get("observedGeneration") == found["metadata"]["generation"]
+
+            begin, cpu = time.monotonic(), running.cpu
+            await client.create("deployments.apps", deployment("web", replicas))
+            await until(is_complete, f"{replicas} pods are Ready", timeout=120)
+            created, cpu_created = time.monotonic() - begin, running.cpu - cpu
+            begin, cpu = time.monotonic(), running.cpu
+            template = {"metadata": {"annotations": {"changed": "yes"}}}
+            await client.patch("deployments.apps", "web", "default", {"spec": {"template": template}})
+            await until(is_complete, "the update is complete", timeout=240)
+            updated = time.monotonic() - begin
+            note = f"{updated:.1f} s, {replicas / updated:,.0f} pods/s; created in {created:.1f} s"
+            run.add("rolling update of 1,000 replicas against their creation", updated / created, note)
+            run.add("rolling update, CPU against the creation's", (running.cpu - cpu) / cpu_created)
+
+
 async def scale(run: Run) -> None:
     """Thousands of simulated nodes in the server's process, and pods that run on them."""
     nodes, pods = run.options.nodes, run.options.pods

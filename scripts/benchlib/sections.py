@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, Section] = {
     "requests": Section(traffic.requests, 120),
     "watchers": Section(traffic.watchers, 120),
     "rollout": Section(cluster.rollout, 120),
+    "update": Section(cluster.update, 300),
     "scheduling": Section(scheduling.scheduling, 300),
     "scale": Section(cluster.scale, 600),
     "pods": Section(docker.pods, 180),
