@@ -12,6 +12,7 @@ import random
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from minik.api import meta, times
@@ -83,8 +84,10 @@ class Record:
 
 def record_of(decision: Decision, *, at: str, message: str = "", nominated: str = "", attempts: int = 0) -> Record:
     """What is kept of a decision."""
-    counts = Counter((refusal.filter, refusal.reason) for refusal in decision.refusals.values())
-    some = list(decision.refusals.items())[:NODES_REFUSED]
+    counts: Counter[tuple[str, str]] = Counter()
+    for no, number in decision.refusals.counts().items():
+        counts[no.filter, ", ".join(no.reasons)] += number
+    some = [(name, decision.refusals[name]) for name in islice(decision.refusals, NODES_REFUSED)]
     return Record(
         at=at,
         node=decision.node,
@@ -138,10 +141,10 @@ class Explanations:
         """The pod is to go to `decision.node`."""
         self._keep(pod.uid, record_of(decision, at=self.now(), nominated=nominated, attempts=attempts))
 
-    def refused(self, pod: PodInfo, decision: Decision, message: str, *, attempts: int) -> None:
+    def refused(self, pod: PodInfo, decision: Decision, message: str) -> None:
         """The pod fits nowhere. The same decision may be given for many pods."""
         if self._last is None or self._last[0] is not decision:
-            self._last = decision, record_of(decision, at=self.now(), message=message, attempts=attempts)
+            self._last = decision, record_of(decision, at=self.now(), message=message)
         self._keep(pod.uid, self._last[1])
 
     def failed(self, pod: PodInfo, error: str) -> None:

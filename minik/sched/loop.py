@@ -12,8 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from minik.aio import Tasks
@@ -30,6 +29,7 @@ from minik.sched.binder import Binder
 from minik.sched.cycle import Decision, refusal_of, schedule
 from minik.sched.explain import Explanations, explain, message_of
 from minik.sched.extender import ExtenderError, consult
+from minik.sched.failures import Failure, Failures, is_like_others
 from minik.sched.figures import Figures
 from minik.sched.follow import Following
 from minik.sched.hints import Change, is_helped
@@ -38,15 +38,13 @@ from minik.sched.plugins import Plugins
 from minik.sched.preempting import Preempting
 from minik.sched.preemption import BUDGETS, PREEMPTION, Preemption, lower_nominated, plan_preemption
 from minik.sched.profiles import DEFAULT_NAME, Profile, default_profiles
-from minik.sched.queue import SchedulingQueue, Waiting, equals
+from minik.sched.queue import SchedulingQueue, Waiting
 from minik.sched.snapshot import Cluster, PodInfo
 
 log = logging.getLogger("minik.sched")
 
 _TURN = 0.005
 """Seconds of deciding before other tasks of the process get their turn."""
-_FAILURES = 64
-"""For so many groups of equal pods it is remembered that they fit nowhere, until anything changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +54,6 @@ class Assumed:
     pod: PodInfo
     node: str
     steps: Sequence[BindStep]
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """That pods equal to this one fit nowhere, as things stood at `epoch`."""
-
-    epoch: int
-    pod: PodInfo
-    decision: Decision
-    plan: Preemption
 
 
 class Scheduler:
@@ -98,9 +86,8 @@ class Scheduler:
         self._tasks = Tasks("sched")
         self._wake = asyncio.Event()
         self._start_at = 0
-        self._epoch = 0
         self._started = False
-        self._failures: OrderedDict[Hashable, _Failure] = OrderedDict()
+        self._failures = Failures()
         self._figures = Figures(metrics, self.queue)
 
     async def start(self) -> None:
@@ -135,7 +122,7 @@ class Scheduler:
     # --- what happens in the cluster (`follow.Listener`) ---------------------------------------------------------------
 
     def moved(self, change: Change) -> None:
-        self._epoch += 1
+        self._failures.changed()
         woken = self.queue.moved(change, now=self._clock.monotonic())
         if woken:
             self._figures.woken(change, woken)
@@ -243,10 +230,9 @@ class Scheduler:
         profile = self.profile_of(waiting.pod.obj)
         if profile is None:  # it was added because there is one
             return
-        group = equals(waiting.pod)
-        known = self._failures.get(group)
-        if known is not None and known.epoch == self._epoch and _is_like_others(waiting.pod, self.cluster):
-            self._fits_nowhere(waiting, profile, known.decision, known.plan, again=True)
+        known = self._failures.get(self.queue.group_of(waiting)) if self._failures else None
+        if known is not None and is_like_others(waiting.pod, self.cluster):
+            self._park(waiting, profile, known)
             return
         extenders = [extender for extender in profile.extenders if extender.is_interested(waiting.pod)]
         if not extenders:
@@ -292,7 +278,7 @@ class Scheduler:
     def _assume(self, waiting: Waiting, decision: Decision, profile: Profile) -> None:
         pod, node = waiting.pod, decision.node
         self.queue.decided(waiting)
-        self._epoch += 1
+        self._failures.changed()
         self.explanations.placed(pod, decision, nominated=self.cluster.nomination(pod.uid), attempts=waiting.attempts)
         self.cluster.unnominate(pod.uid)
         self._preempting.forget(pod.uid)
@@ -306,16 +292,12 @@ class Scheduler:
             waiting, node, steps, self.cluster, recorder=self._recorders[profile.name], extender=binding
         )
 
-    def _fits_nowhere(
-        self, waiting: Waiting, profile: Profile, decision: Decision, plan: Preemption, *, again: bool = False
-    ) -> None:
-        """`again`: an equal pod has just been told the same."""
+    def _fits_nowhere(self, waiting: Waiting, profile: Profile, decision: Decision, plan: Preemption) -> None:
         pod = waiting.pod
-        self._figures.unschedulable.inc()
-        reasons = frozenset(refusal.filter for refusal in decision.refusals.values())
-        if plan.is_protected:
-            reasons |= {PREEMPTION}
-        message = message_of(decision, plan)
+        reasons = decision.filters | ({PREEMPTION} if plan.is_protected else frozenset())
+        failure = Failure(
+            self._failures.epoch, decision, reasons or frozenset({"NodeName"}), message_of(decision, plan)
+        )
         nominated: str | None = None
         if plan.victims is not None:
             nominated = plan.victims.node
@@ -324,29 +306,38 @@ class Scheduler:
             nominated = ""
             self.cluster.unnominate(pod.uid)
             self._preempting.forget(pod.uid)
-        if not again:
-            self._remember(pod, decision, plan)
-        self.explanations.refused(pod, decision, message, attempts=waiting.attempts)
-        self.queue.failed(waiting, reasons=reasons or frozenset({"NodeName"}), now=self._clock.monotonic())
+        if plan.victims is None and is_like_others(pod, self.cluster):
+            self._failures.put(self.queue.group_of(waiting), failure)
+        self._park(waiting, profile, failure, nominated=nominated, quietly=False)
+
+    def _park(
+        self,
+        waiting: Waiting,
+        profile: Profile,
+        failure: Failure,
+        *,
+        nominated: str | None = None,
+        quietly: bool = True,
+    ) -> None:
+        """`nominated`, `quietly`: see `Binder.explain_nowait`; quietly if an equal pod has just been told the same."""
+        pod = waiting.pod
+        self._figures.unschedulable.inc()
+        self.explanations.refused(pod, failure.decision, failure.message)
+        self.queue.failed(waiting, reasons=failure.reasons, now=self._clock.monotonic())
+        recorder = self._recorders[profile.name]
         self._binder.explain_nowait(
-            self._current(pod), message, nominated=nominated, recorder=self._recorders[profile.name], quietly=again
+            self._current(pod), failure.message, nominated=nominated, recorder=recorder, quietly=quietly
         )
 
     def _current(self, pod: PodInfo) -> ROObj:
         found = self._following.pods.get(pod.key)
         return found if found is not None and meta.uid(found) == pod.uid else pod.obj
 
-    def _remember(self, pod: PodInfo, decision: Decision, plan: Preemption) -> None:
-        if plan.victims is None and _is_like_others(pod, self.cluster):
-            self._failures[equals(pod)] = _Failure(self._epoch, pod, decision, plan)
-            if len(self._failures) > _FAILURES:
-                self._failures.popitem(last=False)
-
     def _nominate(self, waiting: Waiting, plan: Preemption, profile: Profile) -> None:
         victims = plan.victims
         if victims is None:
             return
-        self._epoch += 1
+        self._failures.changed()
         self._figures.preemptions.inc()
         self._figures.victims.inc(len(victims.pods))
         for other in lower_nominated(waiting.pod, victims.node, self.cluster.nominated):
@@ -387,7 +378,7 @@ class Scheduler:
     def not_preempted(self, waiting: Waiting, node: str) -> None:
         """A victim stays: give the nomination up, and look again after the back-off."""
         pod = waiting.pod
-        self._epoch += 1
+        self._failures.changed()
         if self.cluster.nomination(pod.uid) == node:
             self.cluster.unnominate(pod.uid)
             self._binder.nominate_nowait(pod, "")
@@ -405,10 +396,3 @@ class Scheduler:
 
 def _nominated(obj: ROObj) -> str:
     return (obj.get("status") or {}).get("nominatedNodeName") or ""
-
-
-def _is_like_others(pod: PodInfo, cluster: Cluster) -> bool:
-    """Whether what is true of it is true of all pods that `queue.equals` says are equal: not with objects of its own name."""
-    if pod.spec.get("resourceClaims") or cluster.nomination(pod.uid):
-        return False
-    return not any("ephemeral" in volume for volume in pod.spec.get("volumes") or ())

@@ -10,10 +10,13 @@ Purely in memory and without a clock of its own: every method that needs the tim
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
+
+import orjson
 
 from minik.api.meta import Key
 from minik.sched.hints import KNOWN, Change
@@ -49,13 +52,15 @@ class Waiting:
     reasons: frozenset[str] = field(default_factory=frozenset)
     """The filters that refused it last: what must change for it to fit."""
     group: Hashable = None
+    """See `equals`: found out when it is first refused."""
     ticket: int = 0
     """Of its valid entry in a heap."""
 
 
 def equals(pod: PodInfo) -> Hashable:
-    """The same for pods that any change helps alike: those of one template. (Equal specs of the cache are one object.)"""
-    return id(pod.spec), pod.key.namespace, pod.owner, tuple(pod.labels.items())
+    """The same for pods that any change helps alike: those of one template."""
+    text = orjson.dumps((pod.key.namespace, pod.owner, pod.labels, pod.spec), option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 class SchedulingQueue:
@@ -100,11 +105,14 @@ class SchedulingQueue:
             return
         before, waiting.pod = waiting.pod, pod
         changed = before.spec != pod.spec or before.labels != pod.labels
+        if changed and waiting.state != "parked":
+            waiting.group = None
         if waiting.state == "gated" and not gated:
             waiting.since = now
             self._push(waiting)
         elif waiting.state == "parked" and changed:
             self._unpark(waiting, now)
+            waiting.group = None
         elif waiting.state == "trying" and changed:
             self._missed.append(ANYTHING)
 
@@ -152,6 +160,13 @@ class SchedulingQueue:
         else:
             self._back_off(waiting)
 
+    @staticmethod
+    def group_of(waiting: Waiting) -> Hashable:
+        """What it has in common with the pods that are equal to the scheduler."""
+        if waiting.group is None:
+            waiting.group = equals(waiting.pod)
+        return waiting.group
+
     # --- trying ------------------------------------------------------------------------------------------------------
 
     def pop(self, *, now: float) -> Waiting | None:
@@ -192,7 +207,7 @@ class SchedulingQueue:
         self._leave(waiting)
         waiting.state = "parked"
         waiting.reasons = reasons
-        waiting.group = equals(waiting.pod)
+        waiting.group = self.group_of(waiting)
         for name in reasons or ("",):
             self._parked.setdefault(name, {}).setdefault(waiting.group, {})[waiting.sequence] = waiting
         heapq.heappush(self._later, (now + MAX_PARKED, waiting.sequence, waiting.ticket, waiting))

@@ -15,8 +15,10 @@ from typing import Any
 
 from minik.api import meta
 from minik.api.meta import Obj, ROObj
+from minik.client.client import Client
 from minik.client.informer import Informers
 from minik.client.recorder import Recorder
+from minik.client.transport import Transport
 from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
 from minik.sched.plugins import Plugins, default_plugins
@@ -66,25 +68,39 @@ async def scheduling(
     nodes: Iterable[Obj] = (), *, plugins: Plugins | None = None, profiles: Sequence[Profile] | None = None
 ) -> AsyncIterator[Rig]:
     """With these profiles, or one with these plugins."""
-    async with control_plane() as plane:
-        clock, entropy, registry = plane.clock, plane.server.entropy, plane.server.server.registry
-        transport, metrics = plane.server.local(), Metrics()
-        informers = Informers(transport, registry, clock=clock, entropy=entropy)
-        profiles = profiles or (Profile("default-scheduler", plugins or default_plugins()),)
-        recorders = {
-            each.name: Recorder(plane.client, component=each.name, clock=clock, entropy=entropy) for each in profiles
-        }
-        scheduler = Scheduler(
-            plane.client, informers, recorders, clock=clock, entropy=entropy, metrics=metrics, profiles=profiles
-        )
-        rig = Rig(plane.server, plane.client, plane.manager, clock, scheduler, metrics)
+    async with (
+        control_plane() as plane,
+        scheduler_on(plane, plane.server.local(), plugins=plugins, profiles=profiles) as rig,
+    ):
         for each in nodes:
             await rig.node(each)
-        await scheduler.start()
-        try:
-            yield rig
-        finally:
-            await scheduler.close()
-            for recorder in recorders.values():
-                await recorder.close()
-            await informers.close()
+        yield rig
+
+
+@contextlib.asynccontextmanager
+async def scheduler_on(
+    plane: ControlPlane,
+    transport: Transport,
+    *,
+    plugins: Plugins | None = None,
+    profiles: Sequence[Profile] | None = None,
+) -> AsyncIterator[Rig]:
+    """A scheduler that talks to an API server over `transport`."""
+    clock, entropy, registry = plane.clock, plane.server.entropy, plane.server.server.registry
+    metrics = Metrics()
+    client = Client(transport, registry)
+    informers = Informers(transport, registry, clock=clock, entropy=entropy)
+    profiles = profiles or (Profile("default-scheduler", plugins or default_plugins()),)
+    recorders = {each.name: Recorder(client, component=each.name, clock=clock, entropy=entropy) for each in profiles}
+    scheduler = Scheduler(
+        client, informers, recorders, clock=clock, entropy=entropy, metrics=metrics, profiles=profiles
+    )
+    rig = Rig(plane.server, plane.client, plane.manager, clock, scheduler, metrics)
+    await scheduler.start()
+    try:
+        yield rig
+    finally:
+        await scheduler.close()
+        for recorder in recorders.values():
+            await recorder.close()
+        await informers.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,15 @@ from minik.api import meta
 from minik.api.errors import Conflict
 from minik.api.meta import ROObj
 from minik.client.client import Client
+from minik.sched.cycle import schedule
 from minik.sched.hooks import BindStep, Follower
-from minik.sched.plugins import Check, Filter, default_plugins
+from minik.sched.plugins import Check, Filter, build, default_plugins
+from minik.sched.profiles import Profile
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+from tests.support.cluster import control_plane
+from tests.support.dying import Dying
 from tests.support.objects import node
-from tests.support.scheduling import scheduling
+from tests.support.scheduling import scheduler_on, scheduling
 
 pytestmark = pytest.mark.looptime
 
@@ -118,3 +123,95 @@ async def test_a_filter_goes_by_a_followed_resource_and_its_changes_wake_the_pod
         await rig.create("configmaps", {"metadata": {"name": "n2", "namespace": "default"}})
         await rig.settle(2)
         assert await rig.node_of("a") == "n2"
+
+
+async def test_what_is_true_of_one_pod_is_not_worked_out_again_for_all_its_like(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full cluster with a backlog: when one pod leaves, another takes its place, and the rest is told so at next to no cost."""
+    decisions = 0
+    decide = schedule
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        nonlocal decisions
+        decisions += 1
+        return decide(*arguments, **more)
+
+    monkeypatch.setattr("minik.sched.loop.schedule", counted)
+    async with scheduling([node("n1", cpu="2"), node("n2", cpu="2")]) as rig:
+        for number in range(60):
+            await rig.pod(f"p{number}", cpu="1", owner="rs")
+        await rig.settle(30)
+        assert decisions < 15
+        placed = [item for item in (await rig.client.list("pods", "default")).items if item["spec"].get("nodeName")]
+        assert len(placed) == 4
+        before, waiting = decisions, len(rig.scheduler.queue)
+        await rig.client.delete("pods", meta.name(placed[0]), "default", grace_seconds=0)
+        await rig.settle(12)
+        assert len(rig.scheduler.queue) == waiting - 1
+        assert decisions - before <= 3
+        # somebody who asks for less is not held back by that
+        await rig.pod("small", cpu="0")
+        await rig.settle(1)
+        assert await rig.node_of("small")
+
+
+async def test_an_idle_backlog_costs_nothing() -> None:
+    async with scheduling([node("n", cpu="1")]) as rig:
+        for number in range(20):
+            await rig.pod(f"p{number}", cpu="2")
+        await rig.settle(5)
+        revision = rig.server.server.core.cache.revision
+        attempts = rig.scheduler._figures.unschedulable.value
+        await rig.node(node("other", cpu="1"))
+        await rig.client.patch("nodes", "n", "", {"metadata": {"annotations": {"a": "b"}}})
+        await rig.pod("elsewhere", schedulerName="somebody")
+        await rig.settle(200)
+        assert rig.scheduler._figures.unschedulable.value == attempts
+        assert rig.server.server.core.cache.revision == revision + 4  # the writes of this test, and no other
+
+
+async def test_profiles_have_their_own_plugins_and_one_cluster() -> None:
+    fields = {"plugins": {"filter": {"disabled": [{"name": "NodeUnschedulable"}]}}}
+    profiles = (Profile("default-scheduler", default_plugins()), Profile("bold", build(fields)))
+    async with scheduling([node("n", cpu="2", unschedulable=True)], profiles=profiles) as rig:
+        await rig.pod("bold", cpu="1", schedulerName="bold")
+        await rig.pod("careful", cpu="1")
+        await rig.pod("foreign", cpu="1", schedulerName="else")
+        await rig.settle(1)
+        assert [await rig.node_of(name) for name in ("bold", "careful", "foreign")] == ["n", "", ""]
+        await rig.node(node("n", cpu="2"))
+        await rig.settle(2)
+        assert await rig.node_of("careful") == "n"
+        await rig.pod("third", cpu="1")
+        await rig.settle(1)
+        assert not await rig.node_of("third")
+
+
+@pytest.mark.parametrize("fatal", range(1, 4))
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_scheduler_that_dies_at_any_write_leaves_nothing_behind(fatal: int, before: bool) -> None:
+    """Between nomination, eviction and binding; the next one ends what it began, with one victim in all."""
+    async with control_plane() as plane:
+        await plane.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}, "value": 1000})
+        dying = Dying(plane.server.local(), fatal, before=before)
+        async with scheduler_on(plane, dying) as rig:
+            await rig.node(node("n1", cpu="1"))
+            await rig.node(node("n2", cpu="1"))
+            for name, on in (("a", "n1"), ("b", "n2")):
+                await rig.pod(name, cpu="1", node_name=on)
+            await rig.settle(3)
+            await rig.pod("high", cpu="1", priorityClassName="high", terminationGracePeriodSeconds=0)
+            await rig.settle(3)
+            assert dying.dead.is_set() == (fatal < 3)
+        async with scheduler_on(plane, plane.server.local()) as rig:
+            await rig.settle(3)
+            for item in (await rig.client.list("pods", "default")).items:
+                if meta.is_deleting(item):
+                    await rig.client.delete("pods", meta.name(item), "default", grace_seconds=0)
+            await rig.settle(15)
+            left = {
+                meta.name(item): item["spec"].get("nodeName")
+                for item in (await rig.client.list("pods", "default")).items
+            }
+            assert left.pop("high") and len(left) == 1 and all(left.values()), left
