@@ -14,6 +14,9 @@ _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_DURATION = re.compile(rf"[+-]?(?:{_DURATION_PART.pattern})+", re.ASCII)
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def format_time(moment: datetime) -> str:
@@ -40,6 +43,31 @@ def is_time(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def format_duration(seconds: float) -> str:
+    """A span as Go writes it and `metav1.Duration` goes over the wire, to the millisecond: `15.023s`, `1m15s`, `500ms`, `0s`."""
+    millis = round(seconds * 1000)
+    if not millis:
+        return "0s"
+    sign, millis = ("-", -millis) if millis < 0 else ("", millis)
+    if millis < 1000:
+        return f"{sign}{millis}ms"
+    whole, rest = divmod(millis, 1000)
+    hours, minutes, whole = whole // 3600, whole // 60 % 60, whole % 60
+    fraction = f".{rest:03}".rstrip("0") if rest else ""
+    ahead = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{ahead}{whole}{fraction}s"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds that a span in Go's notation lasts. ValueError if it is none."""
+    if text == "0":
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"time: invalid duration {text!r}")
+    total = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    return -total if text.startswith("-") else total
 
 
 def human_duration(span: timedelta) -> str:

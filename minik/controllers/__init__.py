@@ -22,6 +22,7 @@ from minik.controllers import (
     endpointslice,
     endpointslicemirroring,
     garbagecollector,
+    horizontalpodautoscaler,
     ipaddresses,
     job,
     loadbalancer,
@@ -84,10 +85,11 @@ def built_in(
         podgc.CONTROLLER,
         disruption.CONTROLLER,
         disruption.STALE,
+        horizontalpodautoscaler.CONTROLLER,
         resourcequota.CONTROLLER,
         clusterroleaggregation.CONTROLLER,
-        garbagecollector.CONTROLLER,
-    )
         csrapproving.CONTROLLER,
         csrcleaner.CONTROLLER,
         *((csrsigning.controller(sign),) if sign is not None else ()),
+        garbagecollector.CONTROLLER,
+    )

@@ -45,8 +45,8 @@ def shown(hpa: ROObj) -> Obj:
         utilization = _cpu_utilization(metric, "target")
         if utilization is not None:
             found["spec"]["targetCPUUtilizationPercentage"] = utilization
-    names = ("observedGeneration", "lastScaleTime", "currentReplicas", "desiredReplicas")
-    found["status"] = {k: status[k] for k in names if k in status}
+    found["status"] = {k: status[k] for k in ("observedGeneration", "lastScaleTime") if k in status}
+    found["status"] |= {k: status.get(k) or 0 for k in ("currentReplicas", "desiredReplicas")}
     for metric in status.get("currentMetrics") or ():
         utilization = _cpu_utilization(metric, "current")
         if utilization is not None:
@@ -131,7 +131,7 @@ def _keep(names: Sequence[str], draft: Obj, old: ROObj) -> None:
 
 
 def prepare_create(hpa: Obj) -> None:
-    v2.prepare_create(hpa)
+    hpa["status"] = {"currentReplicas": 0, "desiredReplicas": 0}
     _keep((CURRENT, CONDITIONS), hpa, {"metadata": {}})
 
 

@@ -55,7 +55,7 @@ def default_behavior(spec: Obj) -> None:
 
 
 def prepare_create(hpa: Obj) -> None:
-    hpa["status"] = {"currentReplicas": 0, "desiredReplicas": 0}
+    hpa["status"] = {"desiredReplicas": 0}
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from minik.api import meta, quantity, times
 from minik.api.core_v1 import pods
@@ -22,6 +22,7 @@ INITIAL_READINESS_DELAY = timedelta(seconds=30)
 """A pod that became unready this soon after its start has never been ready (…-initial-readiness-delay)."""
 TOLERANCE = 0.1
 MAX_REPLICAS = 2**31 - 1
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 NO_PODS = "no pods returned by selector while calculating replica count"
 NOT_READY = "did not receive metrics for targeted pods (pods might be unready)"
@@ -36,7 +37,7 @@ class PodMetric:
     """One pod's value, and the seconds up to `timestamp` that it is of."""
 
     value: int
-    timestamp: datetime = datetime.max
+    timestamp: datetime = _ALWAYS
     window: float = 0.0
 
 
