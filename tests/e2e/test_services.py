@@ -60,6 +60,20 @@ def test_node_port(kubectl: Kubectl, one: OneNode) -> None:
     until(lambda: from_host(one, one.host.ip, port) == name, "an answer at the node port")
 
 
+def test_load_balancer(kubectl: Kubectl, one: OneNode) -> None:
+    """On the node's own address, on the Service's own port; from pods as well."""
+    kubectl.apply(web("web", 1), pod("client", "sleep 1d"))
+    kubectl("expose", "deployment", "web", "--type=LoadBalancer", "--port=8088", "--target-port=8080")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl.eventually(one.host.ip, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
+    (name,) = kubectl.names("pods", "-l", "app=web")
+    until(lambda: from_host(one, one.host.ip, 8088) == name, "an answer at the balancer's port")
+    kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+    assert kubectl("exec", "client", "--", *get(one.host.ip, 8088)).splitlines()[-1] == name
+    kubectl("delete", "service", "web")
+    until(lambda: from_host(one, one.host.ip, 8088) == "", "nobody answers there any more")
+
+
 def test_headless(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(web("web", 2), pod("client", "sleep 1d"))
     kubectl("expose", "deployment", "web", "--port=8080", "--cluster-ip=None")
