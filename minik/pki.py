@@ -277,9 +277,11 @@ def sign_request(
         .not_valid_before(now - _BACKDATE)
         .not_valid_after(min(now + lifetime, authority.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(usages), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
+    asked = {_KEY_USAGES[usage] for usage in usages if usage in _KEY_USAGES}
+    if asked:  # one that allows nothing would make the key good for nothing
+        builder = builder.add_extension(_key_usage(asked), critical=True)
     extended = [_EXTENDED_USAGES[usage] for usage in usages if usage in _EXTENDED_USAGES]
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
@@ -295,8 +297,7 @@ def sign_request(
         raise BadCertificateRequest(str(error)) from error
 
 
-def _key_usage(usages: Sequence[str]) -> x509.KeyUsage:
-    asked = {_KEY_USAGES[usage] for usage in usages if usage in _KEY_USAGES}
+def _key_usage(asked: set[str]) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature="digital_signature" in asked, content_commitment="content_commitment" in asked,
         key_encipherment="key_encipherment" in asked, data_encipherment="data_encipherment" in asked,
