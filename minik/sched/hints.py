@@ -62,7 +62,10 @@ def node_change(old: ROObj | None, new: ROObj, node: NodeInfo | None) -> Change 
         helps.add("NodeUnschedulable")
     if (new.get("status") or {}).get("allocatable") != (old.get("status") or {}).get("allocatable"):
         helps.add("NodeResourcesFit")
-    return Change("node", frozenset(helps), others=labels_changed, node=node) if helps else None
+    if not helps:
+        return None
+    # these two may have been in the way first, and preemption can move what they refuse for
+    return Change("node", frozenset({*helps, "NodePorts", "NodeResourcesFit"}), others=labels_changed, node=node)
 
 
 def is_helped(filter_name: str, pod: PodInfo, change: Change, cluster: Cluster, plugins: Plugins) -> bool:

@@ -126,7 +126,9 @@ def _ignoring(given: Mapping[str, Any], resources: Sequence[str]) -> Mapping[str
 
 
 def _list(config: Mapping[str, Any], field: str) -> Sequence[Any]:
-    found = config.get(field) or []
+    found = config.get(field)
+    if found is None:
+        return []
     if not isinstance(found, list):
         raise ConfigError(f"{field}: must be a list")
     return found
