@@ -202,7 +202,8 @@ def _best(
     if totals is None:
         return rng.choice(feasible).name
     decision.totals = totals
-    return feasible[_highest(totals, rng)].name
+    decision.chosen = _highest(totals, rng)
+    return feasible[decision.chosen].name
 
 
 def _highest(totals: Sequence[float], rng: random.Random) -> int:

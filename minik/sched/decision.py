@@ -80,6 +80,8 @@ class Decision:
     """score plugin → its weight, and the rate of each of `feasible`; only where there were several."""
     totals: Sequence[float] = ()
     """The sum of the weighed rates of each of `feasible`."""
+    chosen: int = 0
+    """The place of `node` in `totals`."""
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:

@@ -7,7 +7,6 @@ one pod now. A decision that is no longer remembered is worked out anew against 
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -108,13 +107,11 @@ def _best(decision: Decision) -> tuple[tuple[str, float, tuple[float, ...]], ...
     totals = decision.totals
     if not totals:
         return ()
-    first = heapq.nlargest(BEST, range(len(totals)), key=totals.__getitem__)
-    feasible = decision.feasible
-    chosen = next((index for index in first if feasible[index].name == decision.node), None)
-    if chosen is None:  # among more than a few that were equally good
-        chosen = next(index for index, node in enumerate(feasible) if node.name == decision.node)
-    order = [chosen, *(index for index in first if index != chosen)][:BEST]
-    rates = decision.rates.values()
+    order, left = [decision.chosen], list(totals)
+    while len(order) < min(BEST, len(totals)):  # not heapq: there are hundreds, and this runs in C
+        left[order[-1]] = -1.0
+        order.append(left.index(max(left)))
+    feasible, rates = decision.feasible, decision.rates.values()
     return tuple(
         (feasible[index].name, totals[index], tuple(weight * given[index] for weight, given in rates))
         for index in order

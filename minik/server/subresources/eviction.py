@@ -23,7 +23,7 @@ from minik.server.request import Request, Response
 from minik.server.subresources import budgets
 from minik.server.verbs.common import attributes, check_name, kind_of
 
-PREEMPTED_BY = "minik.io/preempted-by"
+PREEMPTED_BY = pods.PREEMPTED_BY
 _SCHEDULER = "system:kube-scheduler"
 _MASTERS = "system:masters"
 _TRIES = 20
