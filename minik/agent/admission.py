@@ -16,6 +16,9 @@ from minik.api import meta
 from minik.api.meta import ROObj
 from minik.api.selectors import Requirement
 
+WRONG_NODE = "NodeAffinity"
+"""The reason where it is for the node's labels."""
+
 
 class Refusal(NamedTuple):
     reason: str
@@ -95,7 +98,7 @@ def _wrong_node(pod: ROObj, labels: Mapping[str, str]) -> Refusal | None:
     fits = all(labels.get(key) == value for key, value in selector.items())
     if fits and (terms is None or any(_term_matches(term, labels) for term in terms)):
         return None
-    return Refusal("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
+    return Refusal(WRONG_NODE, "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
 
 
 def _term_matches(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

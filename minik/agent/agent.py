@@ -15,12 +15,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minik.agent import names
 from minik.agent.act import Actor
-from minik.agent.admission import Room, admit, is_new
+from minik.agent.admission import WRONG_NODE, Room, admit, is_new
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, EngineInfo, RuntimeFailure
 from minik.agent.context import Events, ImageSource, NodeContext
 from minik.agent.etcfiles import ClusterDns
@@ -104,6 +105,8 @@ class Agent:
         self._pods: Informer | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._room = Room(0, 0)
+        self._asking: dict[str, ROObj] = {}
+        """By uid: pods that are not refused before the node's labels were read anew."""
         self._network_failure = "the pod network is not set up yet"
         self._objects: WatchedObjects | None = None
         self.observations = Observations(runtime, self._wake, self._wake_all)
@@ -253,13 +256,35 @@ class Agent:
         if worker is not None:
             worker.update(pod)
             return
-        worker = self._make_worker(pod)
+        if uid in self._asking:
+            self._asking[uid] = pod
+        else:
+            self._take(pod)
+
+    def _take(self, pod: ROObj, *, asked: bool = False) -> None:
+        """A worker for the pod, if this node has room for it. `asked`: the node's labels are fresh."""
+        uid, refusal = meta.uid(pod), None
         if is_new(pod) and self.observations.pod(uid).is_empty:
-            others = [w.pod for w in self._workers.values() if w is not worker and _is_live(w)]
-            refusal = admit(pod, others, self._room)
-            if refusal is not None:
-                worker.reject(refusal.reason, f"Pod was rejected: {refusal.message}")
+            refusal = admit(pod, [w.pod for w in self._workers.values() if _is_live(w)], self._room)
+        if refusal is not None and refusal.reason == WRONG_NODE and not asked:
+            self._asking[uid] = pod
+            self._tasks.start(f"labels for {meta.key(pod)}", self._ask_labels(uid))
+            return
+        worker = self._make_worker(pod)
+        if refusal is not None:
+            worker.reject(refusal.reason, f"Pod was rejected: {refusal.message}")
         worker.wake()
+
+    async def _ask_labels(self, uid: str) -> None:
+        """Before a pod is refused for this node's labels: they may have changed since the node registered."""
+        try:
+            node = await self._client.get("nodes", self.name)
+            self._room = replace(self._room, labels=meta.labels(node))
+        except StatusError as error:
+            log.warning("labels of the node not read", extra={"node": self.name, "error": str(error)})
+        pod = self._asking.pop(uid, None)
+        if pod is not None:
+            self._take(pod, asked=True)
 
     def _make_worker(self, pod: ROObj) -> PodWorker:
         uid = meta.uid(pod)
@@ -272,6 +297,7 @@ class Agent:
         self._added(pod)
 
     def _deleted(self, pod: ROObj) -> None:
+        self._asking.pop(meta.uid(pod), None)
         worker = self._workers.get(meta.uid(pod))
         if worker is not None:
             worker.vanish(pod)
