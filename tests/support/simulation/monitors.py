@@ -14,7 +14,7 @@ from minik.agent import names
 from minik.agent.containers.base import ContainerInfo
 from minik.api.core_v1 import pods
 from minik.api.meta import ROObj, controller_of, is_deleting, uid
-from minik.controllers.common.rollout_scale import max_unavailable
+from minik.controllers.common.rollout_scale import max_surge, max_unavailable
 from minik.storage.base import Event, EventType
 from tests.support.simulation.host import SimulatedNode
 from tests.support.simulation.job_monitor import JobMonitor
@@ -49,6 +49,8 @@ class _Rollout:
     key: str
     replicas: int
     bound: int
+    most: int
+    """With its surge."""
     is_reached: bool = False
 
 
@@ -195,7 +197,9 @@ class Monitors:
         found = self._rollouts.get(uid(obj))
         if found is None or found.replicas != number:
             self._rollout_keys[event.key] = uid(obj)
-            self._rollouts[uid(obj)] = _Rollout(event.key, number, number - max_unavailable(obj))
+            self._rollouts[uid(obj)] = _Rollout(
+                event.key, number, number - max_unavailable(obj), number + max_surge(obj)
+            )
 
     def _check_available(self, touched: Iterable[str]) -> None:
         owners = dict.fromkeys(self._sets[each].owner for each in touched if each in self._sets)
@@ -203,13 +207,16 @@ class Monitors:
             rollout = self._rollouts.get(owner)
             if rollout is None:
                 continue
-            available = sum(
-                1
+            active = [
+                pod
                 for each in self._sets.values()
                 if each.owner == owner
                 for pod in each.pods.values()
-                if pods.is_ready(pod) and not is_deleting(pod)
-            )
+                if pods.is_active(pod)
+            ]
+            if len(active) > rollout.most:
+                self._problem(f"{rollout.key}: has {len(active)} pods, may have {rollout.most}")
+            available = sum(map(pods.is_ready, active))
             if available >= rollout.replicas:
                 rollout.is_reached = True
             elif rollout.is_reached and available < rollout.bound:
