@@ -37,11 +37,13 @@ class Structural:
     """One node of a structural schema, read from its JSONSchemaProps. `schema` keeps them all, for validation."""
 
     __slots__ = (
-        "additional", "default", "embedded", "items", "nullable", "preserve", "properties", "schema", "with_defaults",
+        "additional", "default", "embedded", "items", "nullable", "preserve", "properties", "schema", "unenforced", "with_defaults",
     )  # fmt: skip
 
     def __init__(self, schema: JsonSchema) -> None:
         self.schema = schema
+        self.unenforced: dict[str, str] | None = None
+        """What `structural_rules` knows of its rules: text → why it is not enforced."""
         self.preserve = bool(schema.get(PRESERVE))
         self.embedded = bool(schema.get(EMBEDDED))
         self.nullable = bool(schema.get("nullable"))

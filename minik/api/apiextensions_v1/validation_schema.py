@@ -198,6 +198,12 @@ def _rules(errors: Errors, path: Path, schema: JsonSchema) -> None:
         at = path.child(RULES).index(index)
         if not (rule.get("rule") or "").strip():
             errors.append(required(at.child("rule"), "rule is not specified"))
+        else:
+            from minik.api.structural_rules import what_is_wrong
+
+            problem = what_is_wrong(rule)
+            if problem:
+                errors.append(invalid(at.child("rule"), dict(rule), problem))
         reason = rule.get("reason")
         reasons = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
         if reason is not None and reason not in reasons:
@@ -260,17 +266,17 @@ def _default(errors: Errors, path: Path, schema: JsonSchema) -> None:
 
 def unenforced_rules(schema: JsonSchema, path: Path) -> Iterator[tuple[Path, str]]:
     """The rules in CEL that cannot be checked here: (where, why)."""
-    for where, rule in _all_rules(schema, path):
+    for where, rule, owner in _all_rules(schema, path):
         from minik.api.structural_rules import why_not
 
-        reason = why_not(rule)
+        reason = why_not(rule, owner)
         if reason:
             yield where, f"{show(rule.get('rule') or '')}: {reason}"
 
 
-def _all_rules(schema: JsonSchema, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+def _all_rules(schema: JsonSchema, path: Path) -> Iterator[tuple[Path, Mapping[str, Any], JsonSchema]]:
     for index, rule in enumerate(schema.get(RULES) or ()):
-        yield path.child(RULES).index(index), rule
+        yield path.child(RULES).index(index), rule, schema
     for name, below in (schema.get("properties") or {}).items():
         yield from _all_rules(below, path.child("properties").key(name))
     for field in ("items", "additionalProperties"):
