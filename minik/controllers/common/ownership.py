@@ -140,11 +140,11 @@ class Ownership:
         return Item(kind.resource, meta.namespace(obj) if kind.namespaced else "", ref["name"])
 
     def presence(self, obj: ROObj, ref: OwnerRef) -> Presence:
+        if ref["uid"] in self._absent:  # first: its kind may have gone with it
+            return Presence.ABSENT
         item = self.owner_item(obj, ref)
         if item is None:
             return Presence.UNKNOWN
-        if ref["uid"] in self._absent:
-            return Presence.ABSENT
         owner = self.get(item)
         if owner is None or meta.uid(owner) != ref["uid"]:
             return Presence.UNSEEN
