@@ -106,7 +106,9 @@ def in_tree() -> Sequence[Plugin]:
         Plugin("NodePorts", lambda _: host_ports.FILTER),
         Plugin("NodeResourcesFit", resources.make, fullness.make, 1),
         Plugin("PodTopologySpread", topology_spread.make, spread.make, 2, followers=workloads.FOLLOWERS),
-        Plugin("InterPodAffinity", pod_affinity.make, pods_liked.make, 2, followers=(workloads.NAMESPACES,)),
+        Plugin(
+            "InterPodAffinity", lambda _: pod_affinity.FILTER, pods_liked.make, 2, followers=(workloads.NAMESPACES,)
+        ),
         Plugin(
             "DynamicResources",
             lambda _: dynamic_resources.FILTER,

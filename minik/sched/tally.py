@@ -172,6 +172,14 @@ class Group:
                 tally.shift(domain, by)
 
 
+def _counted(group: Group, topology: Topology) -> Tally:
+    tally = group.tallies.get(topology)
+    if tally is None:
+        tally = group.tallies[topology] = Tally(group, topology)
+        topology.tallies.append(tally)
+    return tally
+
+
 Kind = tuple[tuple[Like, ...], bool]
 """Pods that all of these match; True: without those that are being deleted."""
 
@@ -197,13 +205,7 @@ class Tallies:
 
     def tally(self, likes: tuple[Like, ...], key: str, rule: NodeRule = ANY_NODE, *, living: bool = False) -> Tally:
         """Pods that all of `likes` match, counted by the node label `key`. `living`: without those that are being deleted."""
-        group = self._group((likes, living))
-        topology = self._topology(key, rule)
-        tally = group.tallies.get(topology)
-        if tally is None:
-            tally = group.tallies[topology] = Tally(group, topology)
-            topology.tallies.append(tally)
-        return tally
+        return _counted(self._group((likes, living)), self._topology(key, rule))
 
     def repelling(self, pod: PodInfo) -> list[Tally]:
         """The pods that do not want `pod` in their domain: one tally for each such term."""
@@ -234,12 +236,7 @@ class Tallies:
         return numbers.setdefault(value, len(numbers) + 1)
 
     def _tally_of(self, held: Held) -> Tally:
-        group, topology = self._held[held], self._topology(held.term.key, ANY_NODE)
-        tally = group.tallies.get(topology)
-        if tally is None:
-            tally = group.tallies[topology] = Tally(group, topology)
-            topology.tallies.append(tally)
-        return tally
+        return _counted(self._held[held], self._topology(held.term.key, ANY_NODE))
 
     def _topology(self, key: str, rule: NodeRule) -> Topology:
         found = self._topologies.get((key, rule))

@@ -1,1 +1,1 @@
-"""One filter a file, each exporting `FILTER`. Their order stands in `sched/plugins.py`."""
+"""One filter a file, each exporting `FILTER`, or `make` if a profile can give it arguments. Their order stands in `sched/plugins.py`."""

@@ -64,6 +64,3 @@ def named(pod: PodInfo) -> Sequence[str] | None:
             return None
         names += found[0]
     return list(dict.fromkeys(names)) or None
-
-
-FILTER = make({})

@@ -8,7 +8,6 @@ is counted in `tally.py`; this looks up the node's domain.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
@@ -80,11 +79,6 @@ def _explain_crowded(counted: Counted, node: NodeInfo, which: str) -> str:
         if counts and value is not None and value in counts:
             return f"{key}={value} has {counts[value]} pod(s) {which}"
     return ""
-
-
-def make(_arguments: Mapping[str, Any]) -> Filter:
-    """InterPodAffinityArgs concern the score alone."""
-    return FILTER
 
 
 FILTER = Filter("InterPodAffinity", prepare)

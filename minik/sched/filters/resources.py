@@ -92,6 +92,3 @@ def _text(resource: str, number: int) -> str:
             if number >= size and number % size == 0:
                 return f"{number // size}{unit}"
     return str(number)
-
-
-FILTER = make({})

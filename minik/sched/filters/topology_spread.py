@@ -61,6 +61,3 @@ def _explain(limits: Sequence[Limit], node: NodeInfo) -> str:
             there = counts.get(value, 0)
             return f"{key}={value} has {there} matching pod(s), the domain with the fewest {least}, maxSkew is {skew}"
     return ""
-
-
-FILTER = make({})

@@ -1,1 +1,1 @@
-"""One score a file, each exporting `SCORE`. Their weights are kube-scheduler's defaults."""
+"""One score a file, each exporting `make(arguments, weight)`. Their weights stand in `sched/plugins.py`."""

@@ -12,7 +12,7 @@ from minik.sched.scores.resources import CPU_AND_MEMORY
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def make(arguments: Mapping[str, Any], weight: int = 1) -> Score:
+def make(arguments: Mapping[str, Any], weight: int) -> Score:
     """`arguments`: NodeResourcesBalancedAllocationArgs."""
     resources: list[str] = [str(each["name"]) for each in arguments.get("resources") or CPU_AND_MEMORY]
 
@@ -42,6 +42,3 @@ def _rate(node: NodeInfo, asked: Sequence[tuple[str, int]]) -> float:
         return 100.0
     mean = sum(parts) / len(parts)
     return 100 * (1 - sqrt(sum((part - mean) ** 2 for part in parts) / len(parts)))
-
-
-SCORE = make({})

@@ -15,7 +15,7 @@ MAX_SIZE = 1000 * 1024 * 1024
 """Bytes: less is worth nothing, more (of each container) is worth no more."""
 
 
-def make(_arguments: Mapping[str, Any], weight: int = 1) -> Score:
+def make(_arguments: Mapping[str, Any], weight: int) -> Score:
     return Score("ImageLocality", weight, rate)
 
 
@@ -45,6 +45,3 @@ def _rate(node: NodeInfo, wanted: Sequence[str], shares: Mapping[str, float], mo
             if name in names:
                 size += int((image.get("sizeBytes") or 0) * shares[name])
     return 100 * (min(max(size, MIN_SIZE), most) - MIN_SIZE) / (most - MIN_SIZE)
-
-
-SCORE = make({})

@@ -14,7 +14,7 @@ from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, PodInfo
 
 
-def make(arguments: Mapping[str, Any], weight: int = 2) -> Score:
+def make(arguments: Mapping[str, Any], weight: int) -> Score:
     """`arguments`: InterPodAffinityArgs."""
     hard = arguments.get("hardPodAffinityWeight", 1)
     ignore_existing = bool(arguments.get("ignorePreferredTermsOfExistingPods"))
@@ -48,6 +48,3 @@ def _rates(found: Mapping[str, list[tuple[int, Mapping[str, int]]]], nodes: Wind
         return None
     scale = 100 / (most - least)
     return [scale * (total - least) for total in sums]
-
-
-SCORE = make({})

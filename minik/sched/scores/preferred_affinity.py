@@ -13,7 +13,7 @@ from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-def make(arguments: Mapping[str, Any], weight: int = 2) -> Score:
+def make(arguments: Mapping[str, Any], weight: int) -> Score:
     """`arguments`: NodeAffinityArgs."""
     added = (arguments.get("addedAffinity") or {}).get(_PREFERRED) or ()
 
@@ -35,6 +35,3 @@ def make(arguments: Mapping[str, Any], weight: int = 2) -> Score:
         return [100 * each / most for each in found] if most else None
 
     return Score("NodeAffinity", weight, rate)
-
-
-SCORE = make({})

@@ -11,7 +11,7 @@ from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
-def make(_arguments: Mapping[str, Any], weight: int = 3) -> Score:
+def make(_arguments: Mapping[str, Any], weight: int) -> Score:
     return Score("TaintToleration", weight, rate)
 
 
@@ -30,6 +30,3 @@ def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:
     found = [disliked(node) if node.taints else 0 for node in nodes]
     most = max(found)
     return [100 * (most - each) / most for each in found] if most else None
-
-
-SCORE = make({})

@@ -46,7 +46,7 @@ def by_shape(points: Sequence[Mapping[str, int]]) -> Judge:
     return judge
 
 
-def make(arguments: Mapping[str, Any], weight: int = 1) -> Score:
+def make(arguments: Mapping[str, Any], weight: int) -> Score:
     """`arguments`: NodeResourcesFitArgs. ValueError for a strategy that does not exist."""
     strategy = arguments.get("scoringStrategy") or {}
     resources = [(each["name"], each.get("weight") or 1) for each in strategy.get("resources") or CPU_AND_MEMORY]
@@ -99,6 +99,3 @@ def _rate(node: NodeInfo, asked: Asked, judge: Judge, *, skip_nothing: bool) -> 
             total += weight * value
             weights += weight
     return total / weights if weights else 0.0
-
-
-SCORE = make({})

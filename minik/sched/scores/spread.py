@@ -22,7 +22,7 @@ _MISSING = 0.0
 """What stands for a node without the constraint's label; all else is 1 or more."""
 
 
-def make(arguments: Mapping[str, Any], weight: int = 2) -> Score:
+def make(arguments: Mapping[str, Any], weight: int) -> Score:
     """`arguments`: PodTopologySpreadArgs."""
     spreading = Spreading(arguments)
 
@@ -121,6 +121,3 @@ def _part(constraint: Constraint, tally: Tally, domains: int, counted: int) -> C
     number_of = tally.topology.number_of
     pods = {float(number_of(domain)): count for domain, count in tally.in_domain.items()}
     return lambda number: pods.get(number, 0) * each + skew if number else 0.0
-
-
-SCORE = make({})
