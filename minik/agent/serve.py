@@ -1,4 +1,4 @@
-"""What the server asks of this node over the link: logs, exec, attach, port-forward.
+"""What the server asks of this node over the link: logs, exec, attach, port-forward, and what is used (`stats.py`).
 
 `Server.handle` serves one stream; `link/mux.py` calls it. Which container is meant is the pod loop's knowledge (`Lookup`).
 """
@@ -15,6 +15,7 @@ import orjson
 
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, LogOptions, RuntimeFailure, Session
 from minik.agent.network.base import PodNetwork
+from minik.agent.stats import Stats
 from minik.aio import running
 from minik.link.mux import LinkClosed, Stream
 from minik.link.requests import (
@@ -26,8 +27,10 @@ from minik.link.requests import (
     ExecRequest,
     LogRequest,
     PortForwardRequest,
+    StatsRequest,
     parse_request,
 )
+from minik.link.samples import encode_sample
 
 _CHUNK = 64 * 1024
 
@@ -49,10 +52,14 @@ class Lookup(Protocol):
 class StreamServer:
     """Serves the streams that the server opens."""
 
-    def __init__(self, runtime: ContainerRuntime, network: PodNetwork, lookup: Lookup) -> None:
+    def __init__(
+        self, runtime: ContainerRuntime, network: PodNetwork, lookup: Lookup, stats: Stats | None = None
+    ) -> None:
+        """`stats`: None for a node that does not say what it uses."""
         self._runtime = runtime
         self._network = network
         self._lookup = lookup
+        self._stats = stats
 
     async def handle(self, payload: bytes, stream: Stream) -> None:
         """One stream. What it raises is told to the server, and by it to the user."""
@@ -66,6 +73,10 @@ class StreamServer:
                 await self._attach(request, stream)
             case PortForwardRequest():
                 await self._forward(request, stream)
+            case StatsRequest():
+                if self._stats is None:
+                    raise NotRunning("this node does not measure what it uses")
+                await stream.send(STDOUT, encode_sample(await self._stats.sample()))
 
     def _find(self, request: LogRequest | ExecRequest | AttachRequest, *, previous: bool = False) -> ContainerInfo:
         try:

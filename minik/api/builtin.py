@@ -26,6 +26,7 @@ from minik.api.core_v1 import (
 )
 from minik.api.discovery_v1 import endpointslice
 from minik.api.kind import Kind
+from minik.api.metrics_v1beta1 import usage
 from minik.api.networking_v1 import ingress, ingressclass, ipaddress, servicecidr
 from minik.api.policy_v1 import poddisruptionbudget
 from minik.api.rbac_v1 import clusterrole, clusterrolebinding, role, rolebinding
@@ -74,6 +75,8 @@ BUILTIN: tuple[Kind, ...] = (
     clusterrolebinding.KIND,
     role.KIND,
     rolebinding.KIND,
+    usage.NODES,
+    usage.PODS,
 )
 
 

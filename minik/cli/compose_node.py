@@ -2,7 +2,7 @@
 
 Agent (pods) ── ContainerRuntime, PodNetwork, ImagePuller
 NodeServices ── ServiceProxy, DNS, routes to other nodes      real nodes only
-StreamServer ── logs, exec, attach, port-forward              over the link
+StreamServer ── logs, exec, attach, port-forward, usage       over the link
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from minik.agent.containers.base import ContainerRuntime, EngineInfo
 from minik.agent.images import ImagePuller
 from minik.agent.network.base import PodNetwork
 from minik.agent.serve import StreamServer
+from minik.agent.stats import CgroupUsage, Stats, UsageReader
 from minik.api.registry import Registry
 from minik.client.client import Client
 from minik.client.informer import Informers
@@ -115,7 +116,8 @@ def build_node(
         services = NodeServices(
             agent, informers, host.nft, node_name=config.name, node_ip=node_ip, clock=clock, entropy=entropy
         )
-    streams = StreamServer(host.runtime, host.network, agent)
+    stats = Stats(agent.observations, host.usage, clock) if host.usage is not None else None
+    streams = StreamServer(host.runtime, host.network, agent, stats)
     closing = (images, recorder, informers, host.network, host.runtime)
     return Node(agent, streams, services=services, closing=closing)
 
@@ -129,6 +131,7 @@ class Host:
     is_real: bool
     parts: dict[str, Any]
     nft: Nft | None = None
+    usage: UsageReader | None = None
 
 
 def fake_host(clock: Clock, entropy: Entropy) -> Host:
@@ -141,7 +144,7 @@ def fake_host(clock: Clock, entropy: Entropy) -> Host:
 
     runtime = FakeRuntime(clock=clock, entropy=entropy, info=SIMULATED)
     parts = {"volumes": NoVolumes(), "probe": always_well, "hook": no_hook}
-    return Host(runtime, FakeNetwork(), is_real=False, parts=parts)
+    return Host(runtime, FakeNetwork(), is_real=False, parts=parts, usage=runtime)
 
 
 def _docker_host(config: AgentConfig, informers: Informers, clock: Clock) -> Host:
@@ -154,4 +157,6 @@ def _docker_host(config: AgentConfig, informers: Informers, clock: Clock) -> Hos
     nft = open_nft()
     network = RoutedNetwork(cluster_cidr=CLUSTER_CIDR, service_cidr=SERVICE_CIDR, dns_address=DNS_SERVICE_IP, nft=nft)
     services = informers.of("services")
-    return Host(runtime, network, is_real=True, parts={"services": lambda: services.lister}, nft=nft)
+    return Host(
+        runtime, network, is_real=True, parts={"services": lambda: services.lister}, nft=nft, usage=CgroupUsage()
+    )

@@ -1,4 +1,4 @@
-"""What the server asks of an agent over a stream. Each request names the pod by uid, so that a namesake is never met."""
+"""What the server asks of an agent over a stream. Requests about a pod name it by uid, so that a namesake is never met."""
 
 from __future__ import annotations
 
@@ -58,8 +58,16 @@ class PortForwardRequest(_Request):
     port: int = Field(ge=1, le=65535)
 
 
+class StatsRequest(BaseModel):
+    """What the node and its containers use: one `samples.NodeSample` on STDOUT. Of no pod in particular."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["stats"] = "stats"
+
+
 LinkRequest: TypeAlias = Annotated[
-    LogRequest | ExecRequest | AttachRequest | PortForwardRequest, Field(discriminator="type")
+    LogRequest | ExecRequest | AttachRequest | PortForwardRequest | StatsRequest, Field(discriminator="type")
 ]
 
 _adapter: TypeAdapter[LinkRequest] = TypeAdapter(LinkRequest)

@@ -19,7 +19,7 @@ from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.metrics import Metrics
-from minik.server import chain, nodes, reviews, storeapi, why
+from minik.server import chain, metricsapi, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
 from minik.server.admission.quota import QuotaUse
 from minik.server.authn.authenticate import authenticator
@@ -108,6 +108,7 @@ class ApiServer:
         self.explain: Callable[[ROObj], Obj] | None = None
         """Set by the composition root: what the scheduler knows of why a pod is where it is."""
         self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {**HANDLERS, **streaming(links)}
+        self._unstored = metricsapi.handlers(links, clock)
         self._creates: dict[str, Verb] = {**reviews.handlers(access), "bindings": binding.create}
         self._paths, self._prefixes = self._endpoints(links, metrics, settings)
         self.handler: Handler = chain.build(
@@ -217,6 +218,8 @@ class ApiServer:
             return self._creates[kind.resource]
         if named and not info.name:
             raise not_allowed()
+        if kind.resource in self._unstored:
+            return self._unstored[kind.resource][verb]
         return VERBS[verb]
 
 

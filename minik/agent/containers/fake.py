@@ -34,8 +34,10 @@ from minik.agent.containers.base import (
     StartFailure,
 )
 from minik.aio import Tasks
+from minik.api import quantity
 from minik.api.times import format_micro_time
 from minik.clock import Clock, Entropy
+from minik.link.samples import Usage
 
 NODE_LABEL = "minik.node"
 _MAX_LOG = 2000
@@ -45,17 +47,27 @@ Line = tuple[datetime, Literal[1, 2], bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What a simulated container uses: thousandths of a core, and bytes."""
+
+    cpu: int = 1
+    memory: int = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What a simulated command does: prints, then runs for `seconds` (None: until stopped), then exits with `code`."""
 
     output: bytes = b""
     seconds: float | None = None
     code: int = 0
+    load: Load | None = None
+    """What the container uses from then on."""
 
 
 def interpret(command: Sequence[str]) -> Script:
-    """Understands `true`, `false`, `echo …`, `sleep N`, `exit N`, and sequences of them in `sh -c`. Raises LookupError for a
-    command that does not exist: one whose name begins with `/no`."""
+    """Understands `true`, `false`, `echo …`, `sleep N`, `exit N`, `load CPU [MEMORY]` (use that much from now on: `load 250m 64Mi`), and
+    sequences of them in `sh -c`. Raises LookupError for a command that does not exist: one whose name begins with `/no`."""
     if not command:
         return Script()
     if len(command) >= 3 and command[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash") and command[1] == "-c":
@@ -65,6 +77,7 @@ def interpret(command: Sequence[str]) -> Script:
 
 def _shell(text: str) -> Script:
     output, seconds, code = b"", 0.0, 0
+    load: Load | None = None
     for part in text.replace("&&", ";").replace("\n", ";").split(";"):
         words = shlex.split(part, comments=True)
         if not words:
@@ -72,12 +85,13 @@ def _shell(text: str) -> Script:
         step = _one(words)
         output += step.output
         code = step.code
+        load = step.load or load
         if step.seconds is None:
-            return Script(output, None, 0)
+            return Script(output, None, 0, load)
         seconds += step.seconds
         if words[0] == "exit":
             break
-    return Script(output, seconds, code)
+    return Script(output, seconds, code, load)
 
 
 def _one(words: Sequence[str]) -> Script:
@@ -93,6 +107,8 @@ def _one(words: Sequence[str]) -> Script:
             return Script(" ".join(words[1:]).encode() + b"\n", 0.0)
         case "exit":
             return Script(seconds=0.0, code=int(words[1]) if len(words) > 1 else 0)
+        case "load":
+            return Script(load=_load(words[1:]))
         case "sleep":
             try:
                 return Script(seconds=float(words[1].removesuffix("s")))
@@ -100,6 +116,14 @@ def _one(words: Sequence[str]) -> Script:
                 return Script()
         case _:
             return Script()
+
+
+def _load(words: Sequence[str]) -> Load:
+    try:
+        cpu = quantity.parse(words[0]).milli() if words else Load().cpu
+        return Load(cpu, quantity.parse(words[1]).value()) if len(words) > 1 else Load(cpu)
+    except quantity.QuantityError:
+        return Load()
 
 
 @dataclass(slots=True)
@@ -113,6 +137,18 @@ class _Container:
     written: int = 0
     changed: asyncio.Event | None = None
     """Set on every new line and at the end; made when somebody follows the log."""
+
+    load: Load = Load()
+    used: float = 0.0
+    """Nanoseconds of cpu until `counted`."""
+    counted: datetime | None = None
+
+    def count(self, now: datetime) -> int:
+        """Nanoseconds of cpu used since it was started."""
+        if self.counted is not None and self.info.state == "running":
+            self.used += (now - self.counted).total_seconds() * self.load.cpu * 1e6
+        self.counted = now
+        return int(self.used)
 
     def notify(self) -> None:
         if self.changed is not None:
@@ -147,6 +183,9 @@ class FakeRuntime:
         self._events: asyncio.Queue[RuntimeEvent] | None = None
         self._tasks: Tasks | None = None
         self._pid = 1000
+        self._since: datetime | None = None
+        self._gone = 0
+        """Nanoseconds of cpu that removed containers used."""
         self._available = True
         self._fail_pull: dict[str, str] = {}
         self._fail_start: dict[str, str] = {}
@@ -264,6 +303,8 @@ class FakeRuntime:
 
     def _run(self, container: _Container) -> None:
         self._pid += 1
+        container.used, container.counted = 0.0, self._clock.now()
+        container.load = container.script.load or Load()
         container.info = replace(
             container.info, state="running", pid=self._pid, started_at=self._clock.now(), finished_at=None, exit_code=0
         )
@@ -278,6 +319,7 @@ class FakeRuntime:
     def _exit(self, container: _Container, code: int, *, oom: bool = False) -> None:
         if container.info.state != "running":
             return
+        container.count(self._clock.now())
         container.info = replace(
             container.info, state="exited", pid=0, exit_code=code, oom_killed=oom, finished_at=self._clock.now()
         )
@@ -298,6 +340,7 @@ class FakeRuntime:
         except NoSuchContainer:
             return
         self._exit(found, 137)
+        self._gone += found.count(self._clock.now())
         del self._containers[found.info.id]
         if self._names.get(found.info.name) == found.info.id:
             del self._names[found.info.name]
@@ -328,6 +371,8 @@ class FakeRuntime:
             script = interpret(command)
         except LookupError:
             return _Said(b"", f'exec: "{command[0]}": no such file or directory\n'.encode(), 127)
+        if script.load is not None:
+            self.set_load(container, script.load)
         return _Said(script.output, b"", script.code)
 
     async def attach(self, container: str, *, stdin: bool, tty: bool) -> Session:
@@ -359,6 +404,29 @@ class FakeRuntime:
                 return
             found.changed.clear()
             await found.changed.wait()
+
+    # --- usage ---------------------------------------------------------------------------------------------------------
+
+    def set_load(self, container: str, load: Load) -> None:
+        """The container uses this much from now on."""
+        found = self._get(container)
+        found.count(self._clock.now())
+        found.load = load
+
+    async def usage(self, containers: Sequence[ContainerInfo]) -> Mapping[str, Usage]:
+        now = self._clock.now()
+        known = [self._containers[info.id] for info in containers if info.id in self._containers]
+        return {each.info.id: Usage(each.count(now), each.load.memory) for each in known}
+
+    async def host(self) -> Usage:
+        """A twentieth of a core and half a gibibyte, and what the containers that run use."""
+        now = self._clock.now()
+        if self._since is None:
+            self._since = now
+        ran = [(each, each.count(now)) for each in self._containers.values()]
+        own = int((now - self._since).total_seconds() * 5e7)
+        memory = sum(each.load.memory for each, _ in ran if each.info.state == "running")
+        return Usage(own + sum(used for _, used in ran) + self._gone, (512 << 20) + memory)
 
     # --- images ------------------------------------------------------------------------------------------------------
 
