@@ -21,7 +21,8 @@ from minik.client.manager import Manager
 from minik.clock import LoopClock
 from minik.controllers import resourcequota
 from minik.metrics import Metrics
-from minik.storage.base import Event
+from minik.storage.base import Event, Op, Revision
+from minik.storage.memory import MemoryStore
 from tests.properties.test_budgets import Slow
 from tests.support.apiserver import running
 from tests.support.cluster import named
@@ -139,6 +140,51 @@ async def _told(client: Client, name: str, hard: dict[str, str]) -> None:
         objects: Sequence[ROObj] = (await client.list(resource, "default")).items
         total = sum(quotas.usage(resource, obj, now=0).get(limited, 0) for obj in objects)
         assert parse(status["used"][limited]).nanos == total
+
+
+class Queue(MemoryStore):
+    """Writes take their time, one after the other, as those of the real store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rng = random.Random(0)
+        self._turn = asyncio.Lock()
+
+    async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
+        async with self._turn:
+            await asyncio.sleep(self.rng.random() * 0.01)
+            result = await super().commit(ops)
+        await asyncio.sleep(self.rng.random() * 0.01)
+        return result
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_quota_holds_from_its_first_revision(seed: int) -> None:
+    """Also over what was let through before it was there, and what came while it was being written."""
+    store, rng, totals = Queue(), random.Random(seed), [0, 0]
+    store.rng = rng
+
+    def judge(events: Sequence[Event]) -> None:
+        for event in events:
+            if event.key.startswith("pods/default/") and event.type.name != "DELETE":
+                totals[0] += 1
+            elif event.key.startswith("resourcequotas/"):
+                totals[1] = totals[0]
+
+    async with running(clock=LoopClock(), store=store, namespaces=("default",)) as server:
+        client = Client(server.local(), server.server.registry)
+        store.listen(judge)
+
+        async def create(number: int) -> None:
+            await asyncio.sleep(number * rng.random() * 0.01)
+            if number == 20:
+                await client.create("resourcequotas", named("q", "default", spec={"hard": {"pods": "25"}}))
+            else:
+                await client.create("pods", _pod(rng, f"p{number}"))
+
+        answers = await asyncio.gather(*(create(n) for n in range(60)), return_exceptions=True)
+        assert totals[0] == max(25, totals[1])
+        assert all(answer is None or isinstance(answer, Forbidden) for answer in answers)
 
 
 async def test_all_of_it_can_be_used_at_once() -> None:

@@ -23,7 +23,6 @@ from minik.server.request import Request, Response
 from minik.server.subresources import budgets
 from minik.server.verbs.common import attributes, check_name, kind_of
 
-PREEMPTED_BY = pods.PREEMPTED_BY
 _SCHEDULER = "system:kube-scheduler"
 _MASTERS = "system:masters"
 _TRIES = 20
@@ -60,7 +59,7 @@ async def create(core: Core, request: Request) -> Response:
 
 def _reason(request: Request, eviction: ROObj) -> tuple[str, str]:
     """(reason, message) of the condition that says why the pod goes."""
-    scheduler = meta.annotations(eviction).get(PREEMPTED_BY)
+    scheduler = meta.annotations(eviction).get(pods.PREEMPTED_BY)
     if scheduler and (request.user.name == _SCHEDULER or _MASTERS in request.user.groups):
         return "PreemptionByScheduler", f"{scheduler}: preempting to accommodate a higher priority pod"
     return "EvictionByEvictionAPI", "Eviction API: evicting"
