@@ -7,16 +7,16 @@ kube-controller-manager's node-lifecycle-controller (`pkg/controller/nodelifecyc
 * The pods on such a node are marked not ready, so that Services leave them out at once.
 * Taints follow the conditions: not-ready or unreachable (NoSchedule and NoExecute), memory, disk and PID pressure, network
   unavailable, unschedulable (NoSchedule). Evicting pods for NoExecute is `tainteviction.py`'s.
-* While no node at all is ready, NoExecute is withheld: then it is more likely the server that is cut off, and there is nowhere for
-  pods to go (upstream's "full disruption"). Upstream also slows evictions when part of a zone is down; minik has no zones.
+* NoExecute comes to one node in ten seconds in each zone, to fewer or none while much of the zone is down, and to none while no node
+  at all is ready (`common/node_zones.py`); it waits a few seconds in which others may fall silent too.
 
-Signs of life are timed by this process's monotonic clock, from when they were seen; clocks of nodes are never compared.
+Signs of life are timed by this process's monotonic clock, from when they were seen (`common/node_signs.py`); clocks of nodes are never
+compared. One timer serves all nodes, and a renewed Lease causes no reconcile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from minik.api import meta, times
@@ -33,12 +33,14 @@ from minik.client.controller import (
     requeue_after,
 )
 from minik.controllers.common.conditions import with_condition
+from minik.controllers.common.node_signs import Signs
+from minik.controllers.common.node_zones import Zones, zone_of
 from minik.controllers.common.pods import BY_NODE, by_node
 
-GRACE = 40.0
-"""Seconds without a sign of life after which a node is Unknown (--node-monitor-grace-period)."""
-STARTUP_GRACE = 60.0
-"""The same for a node that never gave one (--node-startup-grace-period)."""
+SETTLE = 5.0
+"""Seconds that a node is down before its pods may have to go (--node-monitor-period: what else is down is known by then)."""
+SWEEP = Key("", "")
+"""The key under which silent nodes are looked for."""
 LEASES = "leases.coordination.k8s.io"
 LEASE_NAMESPACE = "kube-node-lease"
 NOT_READY = "node.kubernetes.io/not-ready"
@@ -107,39 +109,23 @@ def _is_ours(taint: Mapping[str, Any]) -> bool:
     return taint.get("effect") == "NoExecute" and taint.get("key") in (NOT_READY, UNREACHABLE)
 
 
-# --- signs of life -------------------------------------------------------------------------------------------------------
+# --- what is known of the nodes ------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Life:
-    """When a node was heard of last, in seconds of the monotonic clock, and whether ever."""
-
-    at: float
-    heard: bool
-
-
-class Signs:
-    """Listens for leases and heartbeats. A renewal costs a dictionary write, and no reconcile unless the node was silent.
-
-    Also knows which nodes are ready: whether NoExecute is withheld from one node depends on all the others."""
+class Watch:
+    """Listens for leases, heartbeats and conditions, and brings back the nodes that they matter to."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self.lives: dict[str, Life] = {}
-        self.silent: set[str] = set()
-        self._ready: dict[str, bool] = {}
-        self._ready_count = 0
+        self._clock = setup.clock
+        self._armed = False
+        self.signs = Signs()
+        self.zones = Zones()
+        self.granted: set[str] = set()
+        """Nodes whose turn has come, until they have their NoExecute taint or are ready again."""
+        self.down_since: dict[str, float] = {}
         setup.informer(LEASES).add_handler(added=self._lease, updated=self._renewed)
         setup.informer("nodes").add_handler(added=self._node, updated=self._updated, deleted=self._gone)
-
-    def of(self, name: str) -> Life:
-        return self.lives.setdefault(name, Life(self._setup.clock.monotonic(), False))
-
-    def _heard(self, name: str) -> None:
-        life = self.of(name)
-        life.at, life.heard = self._setup.clock.monotonic(), True
-        if name in self.silent:
-            self._setup.enqueue(Key("", name))
 
     def _lease(self, lease: ROObj) -> None:
         if meta.namespace(lease) == LEASE_NAMESPACE:
@@ -149,35 +135,78 @@ class Signs:
         if (old.get("spec") or {}).get("renewTime") != (new.get("spec") or {}).get("renewTime"):
             self._lease(new)
 
-    def another_is_ready(self, name: str) -> bool:
-        """Whether any node but `name` is ready."""
-        return self._ready_count > int(self._ready.get(name, False))
+    def _heard(self, name: str) -> None:
+        if name not in self.signs:
+            return  # a Lease without a node
+        if self.signs.heard(name, self._clock.monotonic()):
+            self._setup.enqueue(Key("", name))
+        self._arm()
 
-    def _note_ready(self, name: str, ready: bool | None) -> None:
-        """`None`: the node is gone. The others are looked at again only where it can matter to them."""
-        before = self._ready_count
-        self._ready_count += int(ready or False) - int(self._ready.pop(name, False))
-        if ready is not None:
-            self._ready[name] = ready
-        if min(before, 2) != min(self._ready_count, 2):
-            for other, is_ready in self._ready.items():
-                if not is_ready:
-                    self._setup.enqueue(Key("", other))
+    def _arm(self) -> None:
+        if not self._armed:
+            self._armed = True
+            self._setup.enqueue(SWEEP)
 
     def _node(self, node: ROObj) -> None:
-        self._note_ready(meta.name(node), nodes.is_ready(node))
-        life = self.of(meta.name(node))
-        life.heard = life.heard or _heartbeat(node) is not None
+        self.signs.appeared(meta.name(node), self._clock.monotonic(), heard=_heartbeat(node) is not None)
+        self.note(node)
+        self._arm()
 
     def _updated(self, old: ROObj, new: ROObj) -> None:
-        self._note_ready(meta.name(new), nodes.is_ready(new))
+        self.note(new)
         if _heartbeat(old) != _heartbeat(new):
             self._heard(meta.name(new))
 
     def _gone(self, node: ROObj) -> None:
-        self._note_ready(meta.name(node), None)
-        self.lives.pop(meta.name(node), None)
-        self.silent.discard(meta.name(node))
+        name = meta.name(node)
+        self.signs.gone(name)
+        self.granted.discard(name)
+        self.down_since.pop(name, None)
+        self._again(self.zones.note(name, zone_of(node), None))
+
+    def note(self, node: ROObj) -> None:
+        """The state of a node, as it is known now."""
+        name, down = meta.name(node), _is_down(node)
+        if not down:
+            self.down_since.pop(name, None)
+            self.granted.discard(name)
+        else:
+            self.down_since.setdefault(name, self._clock.monotonic())
+        has_said = down or nodes.is_ready(node)
+        self._again(self.zones.note(name, zone_of(node), not down if has_said else None))
+
+    def _again(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._setup.enqueue(Key("", name))
+
+    def sweep(self) -> Result:
+        """Look for nodes that have fallen silent; come back when the next one may have."""
+        now = self._clock.monotonic()
+        self._again(self.signs.overdue(now))
+        wait = self.signs.next_check(now)
+        if wait is None:
+            self._armed = False
+            return DONE
+        return requeue_after(wait)
+
+    def may_execute(self, node: ROObj) -> tuple[bool, float | None]:
+        """(whether the node may have NoExecute taints now, seconds after which to ask again)."""
+        name, now = meta.name(node), self._clock.monotonic()
+        if self.zones.all_down:
+            self.granted.discard(name)
+            return False, None
+        if _is_executed(node) or name in self.granted:
+            return True, None
+        wait = self.down_since.get(name, now) + SETTLE - now
+        if wait > 0:
+            return False, wait
+        turn = self.zones.ask(name, now)
+        if turn != 0.0:
+            return False, turn
+        self.granted.add(name)
+        if head := self.zones.head(zone_of(node)):
+            self._setup.enqueue(Key("", head))
+        return True, None
 
 
 def _heartbeat(node: ROObj) -> str | None:
@@ -185,19 +214,29 @@ def _heartbeat(node: ROObj) -> str | None:
     return ready.get("lastHeartbeatTime") if ready else None
 
 
+def _is_executed(node: ROObj) -> bool:
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return any(t.get("effect") == "NoExecute" and t.get("key") in (NOT_READY, UNREACHABLE) for t in taints)
+
+
+def _is_down(node: ROObj) -> bool:
+    """Whether it says, or is said, not to be ready; one that has said nothing yet is not."""
+    ready = meta.condition(node, "Ready")
+    return ready is not None and ready.get("status") != "True"
+
+
 # --- acting --------------------------------------------------------------------------------------------------------------
 
 
 async def reconcile(ctx: Context, key: Key) -> Result:
-    signs: Signs = ctx.state
+    watch: Watch = ctx.state
+    if key == SWEEP:
+        return watch.sweep()
     node = ctx.cache("nodes").get(key)
     if node is None:
         return DONE
-    life = signs.of(key.name)
-    left = life.at + (GRACE if life.heard else STARTUP_GRACE) - ctx.clock.monotonic()
     now = times.format_time(ctx.clock.now())
-    if left <= 0:
-        signs.silent.add(key.name)
+    if key.name in watch.signs.silent:
         conditions = plan_unknown(node, now=now)
         if conditions is not None:
             was_ready = nodes.is_ready(node)
@@ -206,19 +245,18 @@ async def reconcile(ctx: Context, key: Key) -> Result:
             )
             if was_ready:
                 ctx.recorder.event(node, "Normal", "NodeNotReady", f"Node {key.name} status is now: NodeNotReady")
-    else:
-        signs.silent.discard(key.name)
-    taints = plan_taints(node, execute=signs.another_is_ready(key.name), now=now)
+    watch.note(node)
+    execute, wait = watch.may_execute(node) if _is_down(node) else (False, None)
+    taints = plan_taints(node, execute=execute, now=now)
     if taints is not None:
         patch = {
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
             "spec": {"taints": taints or None},
         }
         await ctx.client.patch("nodes", key.name, "", patch)
-    if left <= 0:
+    if _is_down(node):
         await _mark_not_ready(ctx, key.name)
-        return DONE  # the next sign of life brings it back
-    return requeue_after(left)
+    return DONE if wait is None else requeue_after(wait)
 
 
 async def _mark_not_ready(ctx: Context, node: str) -> None:
@@ -252,7 +290,7 @@ CONTROLLER = Controller(
     indexes={"pods": {BY_NODE: by_node}},
     when=_matters,
     reconcile=reconcile,
-    state=Signs,
+    state=Watch,
     rbac=[can("patch", "nodes"), can("update", "nodes/status"), can("patch", "pods/status")],
     component="node-controller",
 )

@@ -12,6 +12,7 @@ from minik.api import meta
 from minik.api.core_v1 import pods
 from minik.api.meta import Obj
 from minik.controllers import nodeipam, nodelifecycle, podgc, tainteviction
+from minik.controllers.common.node_zones import Zones, rate_of, state_of
 from minik.controllers.nodeipam import Exhausted, Pool
 from minik.controllers.nodelifecycle import plan_taints
 from minik.controllers.podgc import plan_clearance, plan_sweep
@@ -168,6 +169,88 @@ def test_taints_follow_conditions_and_leave_others_alone() -> None:
     node["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
     node["spec"]["unschedulable"] = False
     assert plan_taints(node, execute=True, now="") == [mine]
+
+
+async def test_a_lease_renewed_costs_no_reconcile() -> None:
+    async with control_plane(nodelifecycle.CONTROLLER) as c:
+        names = [f"n{number}" for number in range(20)]
+        for name in names:
+            await _node(c, name)
+        await _beat(c, *names, seconds=10)
+        adds = c.manager.statistics()["controllers"]["node-lifecycle"]["adds"]
+        await _beat(c, *names, seconds=600)
+        more = c.manager.statistics()["controllers"]["node-lifecycle"]["adds"] - adds
+        assert more <= 600 / 25, "one look for the silent in half a minute, for 20 nodes or 5,000"
+
+
+# --- zones ---------------------------------------------------------------------------------------------------------------
+
+
+def _executed(listed: Any) -> list[str]:
+    return [meta.name(node) for node in listed if ("unreachable", "NoExecute") in _taints(node)]
+
+
+async def test_the_nodes_of_a_zone_are_evicted_one_in_ten_seconds() -> None:
+    async with control_plane(nodelifecycle.CONTROLLER) as c:
+        for name in "abcd":
+            await _node(c, name)
+        counts = []
+        await _beat(c, "a", "b", seconds=40)
+        for _ in range(5):
+            await _beat(c, "a", "b", seconds=10)
+            counts.append(len(_executed((await c.client.list("nodes")).items)))
+        assert counts[-1] == 2 and 1 in counts, counts
+
+
+async def test_a_small_zone_that_is_partly_down_is_left_alone_another_is_not() -> None:
+    async with control_plane(nodelifecycle.CONTROLLER) as c:
+        for name in ("a1", "a2", "a3", "a4", "b1", "b2"):
+            await _node(c, name)
+            zone = {"topology.kubernetes.io/zone": name[0]}
+            await c.client.patch("nodes", name, "", {"metadata": {"labels": zone}})
+        await _beat(c, "a1", "b1", seconds=100)
+        assert _executed((await c.client.list("nodes")).items) == ["b2"]
+        await c.client.patch_status("nodes", "a2", "", {"status": _conditions("True")})
+        await _beat(c, "a1", "a2", "b1", seconds=40)
+        assert _executed((await c.client.list("nodes")).items) == ["a3", "a4", "b2"]
+        await _beat(c, "a1", "a2", seconds=100)
+        assert _executed((await c.client.list("nodes")).items) == ["a3", "a4", "b1", "b2"], (
+            "a zone that is down as a whole"
+        )
+
+
+async def test_when_the_last_node_falls_silent_nothing_more_is_driven_off() -> None:
+    async with control_plane(nodelifecycle.CONTROLLER) as c:
+        for name in "ab":
+            await _node(c, name)
+        await _beat(c, "a", seconds=60)
+        assert _executed((await c.client.list("nodes")).items) == ["b"]
+        await c.settle(60)
+        assert _executed((await c.client.list("nodes")).items) == []
+
+
+def test_zone_states_and_turns() -> None:
+    assert [state_of(*counts) for counts in ((3, 0), (0, 1), (1, 2), (2, 3), (3, 3), (0, 0))] == [
+        "normal", "full", "normal", "partial", "normal", "normal",
+    ]  # fmt: skip
+    assert (rate_of("partial", 50), rate_of("partial", 51), rate_of("full", 500)) == (0.0, 0.01, 0.1)
+    zones = Zones()
+    for name in ("up", "up2"):
+        zones.note(name, "z", True)
+    for name in ("x", "y"):
+        zones.note(name, "z", False)
+    assert (zones.ask("x", 100.0), zones.head("z")) == (0.0, "")
+    assert (zones.ask("y", 100.0), zones.ask("y", 110.0)) == (10.0, 0.0)
+    zones.note("v", "z", False)
+    assert zones.ask("v", 130.0) is None, "three of five are down"
+    assert zones.note("x", "z", True) == ["v"]
+    assert zones.ask("v", 130.0) == 0.0
+    assert set(zones.note("up", "z", None) + zones.note("up2", "z", None) + zones.note("x", "z", False)) == {
+        "x",
+        "y",
+        "v",
+    }
+    assert zones.all_down and zones.ask("x", 500.0) is None
 
 
 # --- eviction ------------------------------------------------------------------------------------------------------------
