@@ -140,9 +140,9 @@ class Ownership:
         return Item(kind.resource, meta.namespace(obj) if kind.namespaced else "", ref["name"])
 
     def presence(self, obj: ROObj, ref: OwnerRef) -> Presence:
-        if ref["uid"] in self._absent:  # first: its kind may have gone with it
+        item, absent = self.owner_item(obj, ref), ref["uid"] in self._absent
+        if absent and (item is not None or self.owner_kind(ref) is None):  # its kind may have gone with it
             return Presence.ABSENT
-        item = self.owner_item(obj, ref)
         if item is None:
             return Presence.UNKNOWN
         owner = self.get(item)
