@@ -5,7 +5,8 @@
 * being deleted on a node that is marked out of service and not ready: the same;
 * finished ones beyond 12,500 in the cluster: the oldest first.
 
-Upstream looks at everything every 20 seconds; here each pod is looked at when something about it or its node changed.
+Upstream looks at everything every 20 seconds. Here only what may have to go gets into the queue: pods that are deleted without a
+node, or on one that is out of service; and nodes, by name, once one is missing that a pod names, or one has gone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from minik.client.controller import (
     Result,
     Scope,
     can,
-    maps,
     maps_with,
     requeue_after,
 )
@@ -38,6 +38,8 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 FINISHED = "finished"
 SWEEP = Key("", "")
 """The key under which finished pods are counted."""
+_NODE = "/node"
+"""In place of a namespace, in the keys of nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,13 @@ def plan_clearance(pod: ROObj, node: ROObj | None, *, missing_for: float) -> Cle
         if missing_for < QUARANTINE:
             return Clearance("wait", QUARANTINE - missing_for)
         return Clearance("orphaned")
-    taints = (node.get("spec") or {}).get("taints") or ()
-    if deleting and not nodes.is_ready(node) and any(taint.get("key") == OUT_OF_SERVICE for taint in taints):
+    if deleting and not nodes.is_ready(node) and _is_out_of_service(node):
         return Clearance("out-of-service")
     return Clearance("keep")
+
+
+def _is_out_of_service(node: ROObj) -> bool:
+    return any(taint.get("key") == OUT_OF_SERVICE for taint in (node.get("spec") or {}).get("taints") or ())
 
 
 def plan_sweep(finished: Sequence[ROObj], *, limit: int) -> list[ROObj]:
@@ -83,26 +88,35 @@ async def reconcile(ctx: Context, key: Key) -> Result:
         for old in plan_sweep(ctx.cache("pods").by_index(FINISHED, "true"), limit=FINISHED_LIMIT):
             await delete(ctx, old, grace_seconds=0)
         return DONE
+    if key.namespace == _NODE:
+        return await _look_after(ctx, key.name)
     pod = ctx.cache("pods").get(key)
     if pod is None:
         return DONE
+    node = ctx.cache("nodes").get(Key("", pods.node_name(pod)))
+    plan = plan_clearance(pod, node, missing_for=0.0)
+    if plan.action in ("unscheduled", "out-of-service"):
+        await _clear(ctx, pod, orphaned=False)
+    return DONE
+
+
+async def _look_after(ctx: Context, name: str) -> Result:
+    """The pods of a node that may be gone."""
     missing: Missing = ctx.state
-    name = pods.node_name(pod)
-    node = ctx.cache("nodes").get(Key("", name))
-    if node is not None:
+    stranded = ctx.cache("pods").by_index(BY_NODE, name)
+    if ctx.cache("nodes").get(Key("", name)) is not None or not stranded:
         missing.since.pop(name, None)
-    now = ctx.clock.monotonic()
-    since = missing.since.setdefault(name, now) if name and node is None else now
-    plan = plan_clearance(pod, node, missing_for=now - since)
-    if plan.action == "keep":
         return DONE
-    if plan.action == "wait":
-        return requeue_after(plan.wait)
-    if plan.action == "orphaned" and await _exists(ctx, name):
+    now = ctx.clock.monotonic()
+    wait = missing.since.setdefault(name, now) + QUARANTINE - now
+    if wait > 0:
+        return requeue_after(wait)
+    if await _exists(ctx, name):
         return requeue_after(QUARANTINE)
-    await _clear(ctx, pod, orphaned=plan.action != "unscheduled")
-    if not ctx.cache("pods").by_index(BY_NODE, name):
-        missing.since.pop(name, None)
+    for pod in stranded:
+        if plan_clearance(pod, None, missing_for=QUARANTINE).action == "orphaned":
+            await _clear(ctx, pod, orphaned=True)
+    missing.since.pop(name, None)
     return DONE
 
 
@@ -136,12 +150,29 @@ def _finished(pod: ROObj) -> Iterable[str]:
     return ("true",) if pods.is_finished(pod) else ()
 
 
-def _sweep(pod: ROObj) -> Iterable[Key]:
-    return (SWEEP,) if pods.is_finished(pod) else ()
+def _sweep(scope: Scope, pod: ROObj) -> Iterable[Key]:
+    too_many = pods.is_finished(pod) and len(scope.cache("pods").index(FINISHED).get("true", ())) > FINISHED_LIMIT
+    return (SWEEP,) if too_many else ()
 
 
-def _pods_of(scope: Scope, node: ROObj) -> Iterable[Key]:
-    return [meta.key(pod) for pod in scope.cache("pods").by_index(BY_NODE, meta.name(node))]
+def _of_pod(scope: Scope, pod: ROObj) -> Iterable[Key]:
+    """The pod itself if it is on its way out and may have nobody to see to that; its node if that is not there."""
+    name = pods.node_name(pod)
+    if not name:
+        return (meta.key(pod),) if meta.is_deleting(pod) else ()
+    node = scope.cache("nodes").get(Key("", name))
+    if node is None:
+        return (Key(_NODE, name),)
+    return (meta.key(pod),) if meta.is_deleting(pod) and _is_out_of_service(node) else ()
+
+
+def _of_node(scope: Scope, node: ROObj) -> Iterable[Key]:
+    """The node itself, which may have come or gone, and what is on its way out of one that is out of service."""
+    yield Key(_NODE, meta.name(node))
+    if _is_out_of_service(node):
+        for pod in scope.cache("pods").by_index(BY_NODE, meta.name(node)):
+            if meta.is_deleting(pod):
+                yield meta.key(pod)
 
 
 def _matters(old: ROObj, new: ROObj) -> bool:
@@ -149,19 +180,20 @@ def _matters(old: ROObj, new: ROObj) -> bool:
 
 
 def _node_matters(old: ROObj, new: ROObj) -> bool:
-    before, after = (old.get("spec") or {}).get("taints"), (new.get("spec") or {}).get("taints")
-    return before != after or nodes.is_ready(old) != nodes.is_ready(new)
+    return _is_out_of_service(old) != _is_out_of_service(new) or (
+        _is_out_of_service(new) and nodes.is_ready(old) != nodes.is_ready(new)
+    )
 
 
 CONTROLLER = Controller(
     "pod-garbage-collector",
-    primary="pods",
+    primary="",
     triggers=[
-        maps("pods", _sweep, when=lambda old, new: pods.is_finished(new) and not pods.is_finished(old)),
-        maps_with("nodes", _pods_of, when=_node_matters),
+        maps_with("pods", _of_pod, when=_matters),
+        maps_with("pods", _sweep, when=lambda old, new: pods.is_finished(new) and not pods.is_finished(old)),
+        maps_with("nodes", _of_node, when=_node_matters),
     ],
     indexes={"pods": {BY_NODE: by_node, FINISHED: _finished}},
-    when=_matters,
     reconcile=reconcile,
     state=lambda _setup: Missing(),
     rbac=[can("delete", "pods"), can("patch", "pods/status")],

@@ -41,9 +41,10 @@ def plan_eviction(pod: ROObj, taints: Sequence[tuple[_Taint, datetime]]) -> date
 
 
 class Noticed:
-    """When taints without a `timeAdded` were first seen, by node."""
+    """When taints without a `timeAdded` were first seen, by node; and which pods have their time running."""
 
     def __init__(self) -> None:
+        self.running: set[Key] = set()
         self._since: dict[str, dict[tuple[str, str], datetime]] = {}
 
     def since(self, node: str, taints: Sequence[_Taint], *, now: datetime) -> list[tuple[_Taint, datetime]]:
@@ -66,6 +67,9 @@ class Noticed:
 
 
 async def reconcile(ctx: Context, key: Key) -> Result:
+    noticed: Noticed = ctx.state
+    was_running = key in noticed.running
+    noticed.running.discard(key)
     pod = ctx.cache("pods").get(key)
     if pod is None or meta.is_deleting(pod) or pods.is_finished(pod) or not pods.is_scheduled(pod):
         return DONE
@@ -73,13 +77,15 @@ async def reconcile(ctx: Context, key: Key) -> Result:
     node = ctx.cache("nodes").get(Key("", name))
     if node is None:
         return DONE
-    noticed: Noticed = ctx.state
     now = ctx.clock.now()
     end = plan_eviction(pod, noticed.since(name, no_execute(node), now=now))
     if end is None:
+        if was_running:
+            ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
         return DONE
     left = (end - now).total_seconds()
     if left > 0:
+        noticed.running.add(key)
         return requeue_after(left)
     ctx.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key}")
     message = "Taint manager: deleting due to NoExecute taint"
@@ -89,6 +95,13 @@ async def reconcile(ctx: Context, key: Key) -> Result:
         return DONE
     await delete(ctx, pod)
     return DONE
+
+
+def _if_tainted(scope: Scope, pod: ROObj) -> Iterable[Key]:
+    """A pod on a node that drives some off. (If the node's taint is learnt of later, the node names the pod.)"""
+    name = pods.node_name(pod)
+    node = scope.cache("nodes").get(Key("", name)) if name else None
+    return (meta.key(pod),) if node is not None and no_execute(node) else ()
 
 
 def _pods_of(scope: Scope, node: ROObj) -> Iterable[Key]:
@@ -103,10 +116,12 @@ def _pod_matters(old: ROObj, new: ROObj) -> bool:
 
 CONTROLLER = Controller(
     "taint-eviction",
-    primary="pods",
-    triggers=[maps_with("nodes", _pods_of, when=lambda old, new: no_execute(old) != no_execute(new))],
+    primary="",
+    triggers=[
+        maps_with("pods", _if_tainted, when=_pod_matters),
+        maps_with("nodes", _pods_of, when=lambda old, new: no_execute(old) != no_execute(new)),
+    ],
     indexes={"pods": {BY_NODE: by_node}},
-    when=_pod_matters,
     reconcile=reconcile,
     state=lambda _setup: Noticed(),
     rbac=[can("delete", "pods"), can("patch", "pods/status")],

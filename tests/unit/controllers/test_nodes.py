@@ -321,6 +321,51 @@ async def test_a_node_that_comes_back_in_time_keeps_its_pods() -> None:
         assert p is not None and not meta.is_deleting(p)
 
 
+async def test_pods_that_are_well_cost_nothing() -> None:
+    async with control_plane(tainteviction.CONTROLLER, podgc.CONTROLLER) as c:
+        await _node(c, "a")
+        for number in range(10):
+            await c.create("pods", pod(f"p{number}", node="a"))
+            await c.client.patch_status("pods", f"p{number}", "default", {"status": {"phase": "Running"}})
+        await c.create("pods", pod("done", node="a"))
+        await c.client.patch_status("pods", "done", "default", {"status": {"phase": "Succeeded"}})
+        await c.client.delete("pods", "p3", "default", grace_seconds=0)
+        await c.settle(100)
+        adds = {name: found["adds"] for name, found in c.manager.statistics()["controllers"].items()}
+        assert adds["taint-eviction"] == 0 and adds["pod-garbage-collector"] <= 1, adds
+
+
+async def test_an_eviction_that_is_called_off_is_told() -> None:
+    async with control_plane(tainteviction.CONTROLLER) as c:
+        await _node(c, "a")
+        tolerated = [{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}]
+        await c.create("pods", pod("p", node="a", spec={"tolerations": tolerated}))
+        await c.client.patch("nodes", "a", "", {"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}})
+        await c.settle(30)
+        await c.client.patch("nodes", "a", "", {"spec": {"taints": None}})
+        await c.settle(60)
+        p = await c.get("pods", "p", "default")
+        assert p is not None and not meta.is_deleting(p)
+        messages = [event["message"] for event in (await c.client.list("events", "default")).items]
+        assert messages == ["Cancelling deletion of Pod default/p"]
+
+
+async def test_what_is_on_its_way_out_of_a_node_out_of_service_goes_at_once() -> None:
+    async with control_plane(podgc.CONTROLLER) as c:
+        await _node(c, "a")
+        for name in ("going", "staying"):
+            await c.create("pods", pod(name, node="a"))
+        await c.client.delete("pods", "going", "default")
+        await c.client.patch_status("nodes", "a", "", {"status": _conditions("Unknown")})
+        await c.settle(100)
+        assert await c.names("pods") == ["going", "staying"]
+        await c.client.patch(
+            "nodes", "a", "", {"spec": {"taints": [{"key": podgc.OUT_OF_SERVICE, "effect": "NoExecute"}]}}
+        )
+        await c.settle()
+        assert await c.names("pods") == ["staying"]
+
+
 # --- what is left behind -------------------------------------------------------------------------------------------------
 
 
