@@ -260,7 +260,7 @@ def _anew(scheduler: Scheduler, obj: ROObj) -> Record:
         decision = schedule(pod, cluster, profile.plugins, random.Random(0))
         message = ""
         if not decision.node:
-            plan = plan_preemption(pod, cluster, profile.plugins, decision)
+            plan = plan_preemption(pod, cluster, profile.plugins, decision) if profile.preemption else Preemption()
             message = message_of(decision, plan)
     return record_of(decision, at=scheduler.explanations.now(), message=message)
 

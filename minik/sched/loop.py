@@ -26,7 +26,8 @@ from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 from minik.metrics import Metrics
 from minik.sched.binder import Binder
-from minik.sched.cycle import Decision, refusal_of, schedule
+from minik.sched.cycle import schedule
+from minik.sched.decision import Decision
 from minik.sched.explain import Explanations, explain, message_of
 from minik.sched.extender import ExtenderError, consult
 from minik.sched.failures import Failure, Failures, is_like_others
@@ -210,7 +211,11 @@ class Scheduler:
                 waiting = self.queue.pop(now=self._clock.monotonic())
                 if waiting is None:
                     break
-                await self._try(waiting)
+                try:
+                    await self._try(waiting)
+                except Exception as error:  # of a plugin: this pod is its victim, the others are not to be
+                    log.exception("scheduling failed", extra={"pod": str(waiting.pod.key)})
+                    self._retry(waiting, f"the scheduler failed: {error!r}")
                 if self._clock.monotonic() >= turn_ends:
                     await asyncio.sleep(0)
                     turn_ends = self._clock.monotonic() + _TURN
@@ -244,22 +249,12 @@ class Scheduler:
             try:
                 plugins = await consult(extenders, waiting.pod, first.feasible, profile.plugins)
             except ExtenderError as error:
-                self._retry(waiting, profile, str(error))
+                self._retry(waiting, str(error))
                 return
         if self.queue.get(waiting.pod.key) is waiting and waiting.state == "trying":
             self._decide(waiting, profile, plugins)
 
     def _look(self, pod: PodInfo, plugins: Plugins) -> Decision:
-        """The decision: its nominated node if the pod fits there by now, else the best."""
-        nominated = self.cluster.get(self.cluster.nomination(pod.uid))
-        if (
-            nominated is not None
-            and nominated.obj is not None
-            and refusal_of(pod, nominated, self.cluster, plugins) is None
-        ):
-            others = self.cluster.nominated[nominated.name].values()
-            if all(other.uid == pod.uid or other.priority < pod.priority for other in others):
-                return Decision(node=nominated.name, considered=1, total=len(self.cluster), feasible=[nominated])
         return schedule(pod, self.cluster, plugins, self._rng, start=self._start_at)
 
     def _decide(self, waiting: Waiting, profile: Profile, plugins: Plugins) -> None:
@@ -270,9 +265,11 @@ class Scheduler:
                 self._start_at = (self._start_at + decision.considered) % len(self.cluster)
             self._assume(waiting, decision, profile)
             return
-        going = self._preempting.going(pod.uid)
-        start = self._rng.randrange(len(self.cluster)) if len(self.cluster) else 0
-        plan = plan_preemption(pod, self.cluster, plugins, decision, start=start, going=going)
+        plan = Preemption()
+        if profile.preemption is not None and decision.total:
+            going, start = self._preempting.going(pod.uid), self._rng.randrange(decision.total)
+            enough = profile.preemption
+            plan = plan_preemption(pod, self.cluster, plugins, decision, start=start, going=going, enough=enough)
         self._fits_nowhere(waiting, profile, decision, plan)
 
     def _assume(self, waiting: Waiting, decision: Decision, profile: Profile) -> None:
@@ -285,8 +282,12 @@ class Scheduler:
         steps = [step for step in profile.plugins.steps if step.wants(pod, self.cluster)]
         self.cluster.set_pod(pod, node)
         self.assumed[pod.key] = Assumed(pod, node, steps)
-        for step in steps:
-            step.reserve(pod, node, self.cluster)
+        try:
+            for step in steps:
+                step.reserve(pod, node, self.cluster)
+        except Exception:
+            self._unreserve(self.assumed.pop(pod.key))
+            raise
         binding = next((e for e in profile.extenders if e.binds and e.is_interested(pod)), None)
         self._binder.bind_nowait(
             waiting, node, steps, self.cluster, recorder=self._recorders[profile.name], extender=binding
@@ -385,13 +386,12 @@ class Scheduler:
         self.queue.wake(pod.key, now=self._clock.monotonic())
         self._wake.set()
 
-    def _retry(self, waiting: Waiting, profile: Profile, message: str) -> None:
+    def _retry(self, waiting: Waiting, message: str) -> None:
         self._figures.failed.inc()
         self.explanations.failed(waiting.pod, message)
         self.queue.retry(waiting, now=self._clock.monotonic())
-        self._recorders[profile.name].event(
-            self._current(waiting.pod), "Warning", "FailedScheduling", message, action="Scheduling"
-        )
+        recorder = self._recorders[waiting.pod.spec.get("schedulerName") or DEFAULT_NAME]
+        recorder.event(self._current(waiting.pod), "Warning", "FailedScheduling", message, action="Scheduling")
 
 
 def _nominated(obj: ROObj) -> str:

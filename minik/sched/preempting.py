@@ -85,6 +85,8 @@ class Preempting:
         self, victim: PodInfo, pod: PodInfo, node: str, annotations: Mapping[str, str], recorder: Recorder
     ) -> None:
         """Raises StatusError if the pod stays."""
+        if pod.uid not in self._victims:
+            return  # nobody needs the room any more
         try:
             async with self._slots:
                 await self._client.evict(victim.key, uid=victim.uid, annotations=annotations)

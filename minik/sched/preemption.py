@@ -29,9 +29,16 @@ from minik.sched.whatif import Trial, trial
 REASON = "PreemptionByScheduler"
 """The reason of the DisruptionTarget condition that victims get (KEP-3329)."""
 
-MIN_CANDIDATES = 100
-CANDIDATES_PERCENT = 10
-"""So many nodes where it would work are enough to choose from (DefaultPreemptionArgs)."""
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """So many nodes where it would work are enough to choose from: the greater of both (DefaultPreemptionArgs)."""
+
+    nodes: int = 100
+    percent: int = 10
+
+
+ENOUGH = Enough()
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
@@ -99,7 +106,7 @@ class Preemption:
 
     def summary(self) -> str:
         """As FailedScheduling says it after the filters' words; "" if there are victims."""
-        if self.victims is not None:
+        if self.victims is not None or not self.total:
             return ""
         if self.ineligible:
             return f"preemption: {self.ineligible}"
@@ -142,7 +149,14 @@ def _goes_for_another(pod: PodInfo, other: PodInfo) -> bool:
 
 
 def plan_preemption(
-    pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, *, start: int = 0, going: Iterable[str] = ()
+    pod: PodInfo,
+    cluster: Cluster,
+    plugins: Plugins,
+    decision: Decision,
+    *,
+    start: int = 0,
+    going: Iterable[str] = (),
+    enough: Enough = ENOUGH,
 ) -> Preemption:
     """Whom to remove, from which node, so that `pod` fits. Looking begins at node number `start`. `going`: see `ineligible`."""
     plan = Preemption(total=len(cluster))
@@ -150,7 +164,7 @@ def plan_preemption(
     if plan.ineligible:
         return plan
     nodes = cluster.nodes
-    wanted = max(MIN_CANDIDATES, len(nodes) * CANDIDATES_PERCENT // 100)
+    wanted = max(enough.nodes, len(nodes) * enough.percent // 100, 1)
     found: list[Victims] = []
     for node in (*nodes[start:], *nodes[:start]):
         refusal = decision.refusals.get(node.name)

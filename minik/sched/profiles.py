@@ -14,6 +14,7 @@ from typing import Any
 
 from minik.sched.extender import Extender, ignored_resources, parse_extender
 from minik.sched.plugins import Plugins, build, default_plugins
+from minik.sched.preemption import ENOUGH, Enough
 
 DEFAULT_NAME = "default-scheduler"
 API_VERSION = "kubescheduler.config.k8s.io/v1"
@@ -27,8 +28,20 @@ _POINTS = frozenset({
     "multiPoint", "queueSort", "preEnqueue", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit", "preBind",
     "bind", "postBind",
 })  # fmt: skip
-_FIXED = ("queueSort", "preEnqueue", "postFilter", "permit", "bind", "postBind")
+_FIXED = ("queueSort", "preEnqueue", "permit", "bind", "postBind")
 """Extension points at which minik has what it has: nothing can be put there or taken away."""
+
+
+_PREEMPTION = "DefaultPreemption"
+_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "NodeResourcesFit": frozenset({"ignoredResources", "ignoredResourceGroups", "scoringStrategy"}),
+    "NodeResourcesBalancedAllocation": frozenset({"resources"}),
+    "PodTopologySpread": frozenset({"defaultConstraints", "defaultingType"}),
+    "NodeAffinity": frozenset({"addedAffinity"}),
+    "InterPodAffinity": frozenset({"hardPodAffinityWeight", "ignorePreferredTermsOfExistingPods"}),
+    _PREEMPTION: frozenset({"minCandidateNodesAbsolute", "minCandidateNodesPercentage"}),
+}
+"""Plugin → what arguments it knows."""
 
 
 class ConfigError(ValueError):
@@ -42,6 +55,8 @@ class Profile:
     name: str
     plugins: Plugins
     extenders: Sequence[Extender] = ()
+    preemption: Enough | None = ENOUGH
+    """None: its pods never preempt."""
 
 
 def default_profiles() -> Sequence[Profile]:
@@ -106,7 +121,39 @@ def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Seq
     name = given.get("schedulerName") or DEFAULT_NAME
     if not isinstance(name, str):
         raise ConfigError(f"{where}.schedulerName: must be a string")
-    return Profile(name, _at(where, lambda: build(_ignoring(given, ignored))), extenders)
+    _check_arguments(given, where)
+    plugins = _at(where, lambda: build(_ignoring(given, ignored)))
+    return Profile(name, plugins, extenders, _at(where, lambda: _preemption(given)))
+
+
+def _check_arguments(given: Mapping[str, Any], where: str) -> None:
+    """That there are no arguments that nobody would look at."""
+    for number, each in enumerate(given.get("pluginConfig") or ()):
+        known = _ARGUMENTS.get(each.get("name") or "", frozenset())
+        for field in each.get("args") or {}:
+            if field not in known and field not in ("apiVersion", "kind"):
+                raise ConfigError(f"{where}.pluginConfig[{number}].args.{field}: not supported")
+
+
+def _preemption(given: Mapping[str, Any]) -> Enough | None:
+    """What a profile says of it. ValueError for numbers that make no sense."""
+    for point in ("postFilter", "multiPoint"):
+        part = (given.get("plugins") or {}).get(point) or {}
+        if point == "postFilter" and any(each.get("name") != _PREEMPTION for each in part.get("enabled") or ()):
+            raise ValueError(f"plugins.postFilter.enabled: there is nothing but {_PREEMPTION}")
+        disabled = {each.get("name") for each in part.get("disabled") or ()}
+        enabled = {each.get("name") for each in part.get("enabled") or ()}
+        if disabled & {"*", _PREEMPTION} and _PREEMPTION not in enabled:
+            return None
+    arguments: Mapping[str, Any] = {}
+    for each in given.get("pluginConfig") or ():
+        if each["name"] == _PREEMPTION:
+            arguments = each.get("args") or {}
+    nodes = arguments.get("minCandidateNodesAbsolute", ENOUGH.nodes)
+    percent = arguments.get("minCandidateNodesPercentage", ENOUGH.percent)
+    if not (isinstance(nodes, int) and nodes >= 0 and isinstance(percent, int) and 0 <= percent <= 100):
+        raise ValueError(f"{_PREEMPTION}: nodes must be 0 or more, and the percentage 0 to 100")
+    return Enough(nodes, percent)
 
 
 def _ignoring(given: Mapping[str, Any], resources: Sequence[str]) -> Mapping[str, Any]:

@@ -215,3 +215,44 @@ async def test_a_scheduler_that_dies_at_any_write_leaves_nothing_behind(fatal: i
                 for item in (await rig.client.list("pods", "default")).items
             }
             assert left.pop("high") and len(left) == 1 and all(left.values()), left
+
+
+async def test_a_plugin_that_fails_costs_its_pod_an_attempt_and_nobody_else_anything() -> None:
+    def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
+        if pod.key.name == "odd" and not mended:
+            raise KeyError("spec.odd")
+        return None
+
+    def reserve(pod: PodInfo, _node: str, _cluster: Cluster) -> None:
+        if pod.key.name == "wanted" and not mended:
+            raise KeyError("reserve")
+
+    mended: list[bool] = []
+    default, diary = default_plugins(), Diary("step")
+    diary.gate.set()
+    step = replace(diary.step(), reserve=reserve)
+    plugins = replace(default, filters=(*default.filters, Filter("Odd", prepare)), steps=(step,))
+    async with scheduling([node("n", cpu="2")], plugins=plugins) as rig:
+        for name in ("odd", "wanted", "good"):
+            await rig.pod(name, cpu="1")
+        await rig.settle(1)
+        assert [await rig.node_of(name) for name in ("odd", "wanted", "good")] == ["", "", "n"]
+        assert any("KeyError('spec.odd')" in text for text in await rig.events("FailedScheduling"))
+        assert diary.said == ["step unreserve wanted"] * len(diary.said)
+        await rig.client.delete("pods", "good", "default", grace_seconds=0)
+        mended.append(True)
+        await rig.settle(11)
+        assert [await rig.node_of(name) for name in ("odd", "wanted")] == ["n", "n"]
+
+
+async def test_a_profile_without_preemption() -> None:
+    async with scheduling(
+        [node("n", cpu="1")], profiles=[Profile("default-scheduler", default_plugins(), (), None)]
+    ) as rig:
+        await rig.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}, "value": 1000})
+        await rig.pod("low", cpu="1")
+        await rig.settle(1)
+        await rig.pod("high", cpu="1", priorityClassName="high")
+        await rig.settle(20)
+        assert await rig.events("FailedScheduling") == ["0/1 nodes are available: 1 Insufficient cpu."]
+        assert not meta.is_deleting(await rig.found("low"))

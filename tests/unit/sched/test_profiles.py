@@ -39,6 +39,15 @@ def test_several_profiles_with_their_own_plugins_and_weights() -> None:
     assert names == {"TaintToleration"}
 
 
+@pytest.mark.parametrize("point", ["postFilter", "multiPoint"])
+def test_preemption_can_be_disabled_or_told_how_many_nodes_are_enough(point: str) -> None:
+    (profile,) = parsed(profiles=[{"plugins": {point: {"disabled": [{"name": "DefaultPreemption"}]}}}])
+    assert profile.preemption is None
+    arguments = {"minCandidateNodesAbsolute": 1, "minCandidateNodesPercentage": 0}
+    (profile,) = parsed(profiles=[{"pluginConfig": [{"name": "DefaultPreemption", "args": arguments}]}])
+    assert (profile.preemption.nodes, profile.preemption.percent) == (1, 0)
+
+
 def test_resources_that_extenders_mind_are_not_counted() -> None:
     managed = [{"name": "example.com/odd", "ignoredByScheduler": True}, {"name": "example.com/even"}]
     (profile,) = parsed(extenders=[{"urlPrefix": "http://h", "filterVerb": "f", "managedResources": managed}])
@@ -67,6 +76,18 @@ def test_resources_that_extenders_mind_are_not_counted() -> None:
         (
             {"profiles": [{"plugins": {"bind": {"disabled": [{"name": "*"}]}}}]},
             "profiles[0].plugins.bind: not supported",
+        ),
+        (
+            {"profiles": [{"pluginConfig": [{"name": "NodeResourcesFit", "args": {"strategy": 1}}]}]},
+            "profiles[0].pluginConfig[0].args.strategy: not supported",
+        ),
+        (
+            {
+                "profiles": [
+                    {"pluginConfig": [{"name": "DefaultPreemption", "args": {"minCandidateNodesPercentage": 101}}]}
+                ]
+            },
+            "profiles[0]: DefaultPreemption: nodes must be 0 or more, and the percentage 0 to 100",
         ),
         ({"extenders": [{"urlPrefix": "ftp://x"}]}, "extenders[0]: urlPrefix: must begin with http:// or https://"),
         ({"extenders": [{"urlPrefix": "http://x", "preemptVerb": "p"}]}, "extenders[0]: preemptVerb: not supported"),
