@@ -8,7 +8,9 @@ Reads come from the cache. A write waits until the cache shows it, so a client a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from minik.api import errors, validation
@@ -22,7 +24,7 @@ from minik.server.companions import companions
 from minik.server.core import Attributes, Core
 from minik.server.crd.reading import is_stale, stored_form, view
 from minik.server.options import DeleteOptions
-from minik.storage.base import ABSENT, ConflictError, Op, Revision
+from minik.storage.base import ABSENT, ConflictError, Op, Revision, StoreError
 from minik.storage.cache import Entry
 
 _GENERATED_NAME_TRIES = 8
@@ -111,12 +113,24 @@ async def _commit_new(core: Core, draft: Obj, attributes: Attributes) -> Written
             _op(attributes, key, encode(stored_form(draft, kind)), ABSENT),
             *companions(core, attributes, None, draft),
         ]
-        revision = (await core.store.commit(ops))[0]
+        revision = await _commit(core, attributes, ops)
     except ConflictError as error:
         if error.key != key:
             raise errors.conflict(kind.plural, kind.group, attributes.name) from error
         raise errors.already_exists(kind.plural, kind.group, attributes.name) from error
     return await _written(core, kind, key, draft, revision, created=True)
+
+
+async def _commit(core: Core, attributes: Attributes, ops: Sequence[Op]) -> Revision:
+    """The revision of the first of `ops`. Who is cut off meanwhile (a client that went away) does not undo the write: what was
+    reserved for it is held until the store has come to it, which it does in order."""
+    try:
+        return (await core.store.commit(ops))[0]
+    except asyncio.CancelledError:
+        if attributes.done:
+            with contextlib.suppress(StoreError):
+                await core.store.commit([])
+        raise
 
 
 def _op(attributes: Attributes, key: str, value: bytes | None, expected: Revision) -> Op:
@@ -180,7 +194,7 @@ async def update(
             if lifecycle.is_finished(draft):
                 return await _remove(core, attributes, entry, draft)
             op = _op(attributes, key, encode(stored_form(draft, kind)), entry.revision)
-            revision = (await core.store.commit([op, *companions(core, attributes, old, draft)]))[0]
+            revision = await _commit(core, attributes, [op, *companions(core, attributes, old, draft)])
             return await _written(core, kind, key, draft, revision)
         except ConflictError as error:
             # What was deleted meanwhile is looked for once more: NotFound, or made anew.

@@ -23,7 +23,6 @@ from minik.controllers import resourcequota
 from minik.metrics import Metrics
 from minik.storage.base import Event, Op, Revision
 from minik.storage.memory import MemoryStore
-from tests.properties.test_budgets import Slow
 from tests.support.apiserver import running
 from tests.support.cluster import named
 
@@ -58,6 +57,32 @@ class Judge:
                 self.most[name] = max(self.most[name], total)
                 if total > limit:
                     self.exceeded.append(f"{name} at {event.revision}")
+
+
+class Queue(MemoryStore):
+    """Writes take their time, one after the other, and also if nobody waits for them any more: as those of the real store."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._rng = random.Random(seed)
+        self._turn = asyncio.Lock()
+        self._writes: set[asyncio.Task[Sequence[Revision]]] = set()
+
+    async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
+        write = asyncio.get_running_loop().create_task(self._write(ops))
+        self._writes.add(write)
+        write.add_done_callback(self._done)
+        return await asyncio.shield(write)
+
+    def _done(self, write: asyncio.Task[Sequence[Revision]]) -> None:
+        self._writes.discard(write)
+        if not write.cancelled():
+            write.exception()  # nobody may be left to hear of it
+
+    async def _write(self, ops: Sequence[Op]) -> Sequence[Revision]:
+        async with self._turn:
+            await asyncio.sleep(self._rng.random() * 0.01)
+            return await super().commit(ops)
 
 
 def _pod(rng: random.Random, name: str) -> Obj:
@@ -106,8 +131,7 @@ async def _user(client: Client, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_quota_is_ever_exceeded(seed: int) -> None:
-    store, clock, judge = Slow(), LoopClock(), Judge(HARD)
-    store.rng = random.Random(seed)
+    store, clock, judge = Queue(seed), LoopClock(), Judge(HARD)
     async with running(clock=clock, store=store, namespaces=("default",)) as server:
         registry = server.server.registry
         manager = Manager([resourcequota.CONTROLLER], server.local(), registry, clock=clock, entropy=server.entropy,
@@ -142,27 +166,10 @@ async def _told(client: Client, name: str, hard: dict[str, str]) -> None:
         assert parse(status["used"][limited]).nanos == total
 
 
-class Queue(MemoryStore):
-    """Writes take their time, one after the other, as those of the real store."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rng = random.Random(0)
-        self._turn = asyncio.Lock()
-
-    async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
-        async with self._turn:
-            await asyncio.sleep(self.rng.random() * 0.01)
-            result = await super().commit(ops)
-        await asyncio.sleep(self.rng.random() * 0.01)
-        return result
-
-
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_quota_holds_from_its_first_revision(seed: int) -> None:
     """Also over what was let through before it was there, and what came while it was being written."""
-    store, rng, totals = Queue(), random.Random(seed), [0, 0]
-    store.rng = rng
+    store, rng, totals = Queue(seed), random.Random(seed), [0, 0]
 
     def judge(events: Sequence[Event]) -> None:
         for event in events:
@@ -189,7 +196,7 @@ async def test_a_quota_holds_from_its_first_revision(seed: int) -> None:
 
 async def test_all_of_it_can_be_used_at_once() -> None:
     """Writes under way count once, whether the cache shows them yet or not."""
-    store = Slow()
+    store = Queue(1)
     async with running(clock=LoopClock(), store=store, namespaces=("default",)) as server:
         client = Client(server.local(), server.server.registry)
         await client.create("resourcequotas", named("q", "default", spec={"hard": {"pods": "50"}}))
