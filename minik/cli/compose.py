@@ -26,7 +26,6 @@ from minik.server.app import ServerSettings
 from minik.server.http import HttpServer, server_ssl
 from minik.server.local import LocalTransport
 from minik.server.tunnel import Links
-from minik.storage.base import Store
 from minik.storage.compactor import Retention
 from minik.storage.open import open_store
 from minik.storage.sqlite import SqliteStore
@@ -53,7 +52,7 @@ class Server:
         self.links = Links()
         self._clock, self._entropy = clock, entropy
         self._tasks = Tasks("server")
-        self._store: Store | None = None
+        self._store: SqliteStore | None = None
         self._plane: ControlPlane | None = None
         self._http: HttpServer | None = None
         self.nodes: list[Node] = []
@@ -152,6 +151,11 @@ class Server:
         self._tasks.start(f"link agent {config.name}", agent_end.run())
         self.nodes.append(node)
         await node.start()
+
+    async def ended(self) -> str:
+        """Wait until this process is of no use any more although nobody stopped it (the store's writer has ended), and say why."""
+        assert self._store is not None
+        return await self._store.stopped()
 
     async def close(self) -> None:
         """Stop everything in order. Containers go on running; twice is fine."""

@@ -22,6 +22,9 @@ class _Process(Protocol):
     async def close(self) -> None: ...
 
 
+_Ended = Callable[[], Awaitable[str]]
+
+
 def run_server(config: ServerConfig, *, controller_files: Sequence[Path] = ()) -> None:
     """`minik server` until SIGTERM or SIGINT. `controller_files`: users' own controllers. A file that is no use ends the program with
     a message and status 2 before anything is started."""
@@ -42,7 +45,7 @@ def run_server(config: ServerConfig, *, controller_files: Sequence[Path] = ()) -
         click.echo(f"  kubectl --kubeconfig {server.files.kubeconfig_path} get nodes", err=True)
         click.echo("  or merge it into your own kubeconfig: minik kubeconfig --merge", err=True)
 
-    run(server, announce)
+    run(server, announce, ended=server.ended)
 
 
 class _UnusableFile(click.ClickException):
@@ -71,16 +74,18 @@ def run_agent(config: AgentConfig) -> None:
     run(agent, announce)
 
 
-def run(process: _Process, announce: Callable[[], Awaitable[None]]) -> None:
-    """Start, announce, wait for a signal, close. What cannot start ends the program with a message and status 1."""
+def run(process: _Process, announce: Callable[[], Awaitable[None]], *, ended: _Ended | None = None) -> None:
+    """Start, announce, wait for a signal, close. What cannot start, or ends by itself, ends the program with a message and status 1.
+
+    `ended` waits until the process is of no use any more, and says why."""
     gc.set_threshold(*memory.COLLECT)
     try:
-        uvloop.run(_main(process, announce))
+        uvloop.run(_main(process, announce, ended))
     except KeyboardInterrupt:
         return
 
 
-async def _main(process: _Process, announce: Callable[[], Awaitable[None]]) -> None:
+async def _main(process: _Process, announce: Callable[[], Awaitable[None]], ended: _Ended | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,9 +101,17 @@ async def _main(process: _Process, announce: Callable[[], Awaitable[None]]) -> N
             raise click.ClickException(message) from error
         await announce()
         memory.settle()
-        await stop.wait()
+        await _unless_stopped(_fail_after(ended) if ended is not None else _forever(), stop)
     finally:
         await process.close()
+
+
+async def _fail_after(ended: _Ended) -> None:
+    raise click.ClickException(await ended())
+
+
+async def _forever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

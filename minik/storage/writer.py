@@ -98,6 +98,8 @@ class Writer:
         """A failed transaction may still be in the log; nothing may be written before it has been made an end of."""
         self._closing = False
         self._closed = False
+        self._stopped = asyncio.Event()
+        """The writer has ended by an error of its own: nothing is written any more."""
         self._tasks = Tasks("storage", on_failure=self._broken)
         self._writer = self._tasks.start("writer", self._write_batches())
 
@@ -105,6 +107,12 @@ class Writer:
     def problem(self) -> str | None:
         """Why the store cannot write at present, or should not be trusted; for a person. None: all is well."""
         return self._health.problem
+
+    async def stopped(self) -> str:
+        """Wait until the writer ends by an error of its own (a bug, or a file that is not what it was), and say which: what is left can
+        only read. A medium that refuses writes for a while is no such end."""
+        await self._stopped.wait()
+        return self._health.damage or "the store stopped"
 
     # --- what callers ask for -----------------------------------------------------------------------------------------
 
@@ -360,6 +368,7 @@ class Writer:
     def _broken(self, _task: str, error: BaseException) -> None:
         self._closing = True
         self._health.damage = f"the store stopped: {error}"
+        self._stopped.set()
         queue, self._queue = self._queue, []
         for commit in queue:
             commit.fail(ClosedError(self._health.damage))

@@ -255,6 +255,7 @@ async def test_an_index_that_disagrees_with_the_file_stops_the_store(store: Sqli
     del store._index["a/a/1"]
     with pytest.raises(StoreError, match="not what this server wrote"):
         await store.commit([Op("a/a/1", b"y", ABSENT)])
+    assert "not what this server wrote" in await store.stopped()
     with pytest.raises(ClosedError, match="not what this server wrote"):
         await store.commit([Op("a/a/2", b"y")])
     assert store.problem is not None and "minik check" in store.problem
