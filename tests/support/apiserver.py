@@ -38,6 +38,7 @@ class Running:
     clock: Clock
     entropy: Entropy
     ca: pki.KeyPair
+    links: Links
 
     def local(self, user: User = ADMIN) -> LocalTransport:
         return LocalTransport(self.server.handler, user)
@@ -59,6 +60,7 @@ async def running(
     await cache.start()
     now = SystemClock().now()
     ca = pki.new_ca(now=now)
+    links = Links()
     server = ApiServer(
         store=store,
         cache=cache,
@@ -66,7 +68,7 @@ async def running(
         clock=clock,
         entropy=entropy,
         metrics=Metrics(),
-        links=Links(),
+        links=links,
         settings=ServerSettings(
             ca_certificate=ca.certificate,
             token_signing_key=pki.new_signing_key(),
@@ -75,7 +77,7 @@ async def running(
         ),
     )
     server.ready = True
-    run = Running(server, store, cache, clock, entropy, ca)
+    run = Running(server, store, cache, clock, entropy, ca, links)
     local = run.local()
     for name in namespaces:
         await local.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})

@@ -26,7 +26,7 @@ def rules(*policies: tuple[str, int, int], select: str = "Max", window: int | No
 UP, DOWN = rules(("Pods", 4, 15), ("Percent", 100, 15)), rules(("Percent", 100, 15), window=None)
 
 
-def spec(least: int = 1, most: int = 100, **behavior: Any) -> dict[str, Any]:
+def spec(least: int = 1, most: int = 100, **behavior: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {"minReplicas": least, "maxReplicas": most}
     return {**made, "behavior": {"scaleUp": UP, "scaleDown": DOWN, **behavior}} if behavior else made
 
@@ -60,11 +60,11 @@ def test_the_highest_of_five_minutes_counts() -> None:
 def test_windows_of_both_directions() -> None:
     behavior = {"scaleUp": rules(("Percent", 900, 15), window=60), "scaleDown": rules(("Percent", 100, 15), window=60)}
     memory = Memory(((ago(30), 4), (ago(90), 1)))
-    up = plan_limits(spec(**behavior), 3, 10, memory, now=NOW)
+    up = plan_limits(spec(1, 100, **behavior), 3, 10, memory, now=NOW)
     assert (up.replicas, up.able[0]) == (4, "ScaleUpStabilized")
-    down = plan_limits(spec(**behavior), 6, 2, memory, now=NOW)
+    down = plan_limits(spec(1, 100, **behavior), 6, 2, memory, now=NOW)
     assert (down.replicas, down.able[0]) == (4, "ScaleDownStabilized")
-    between = plan_limits(spec(**behavior), 5, 9, Memory(((ago(30), 3), (ago(20), 8))), now=NOW)
+    between = plan_limits(spec(1, 100, **behavior), 5, 9, Memory(((ago(30), 3), (ago(20), 8))), now=NOW)
     assert (between.replicas, between.able[0]) == (5, "ScaleUpStabilized"), "windows leave the present number alone"
 
 
@@ -127,7 +127,7 @@ def test_scale_down_limit(
 )
 def test_rates(current: int, desired: int, replicas: int, reason: str) -> None:
     behavior = {"scaleUp": rules(("Pods", 2, 15)), "scaleDown": rules(("Pods", 1, 15))}
-    found = plan_limits(spec(2, **behavior), current, desired, Memory(), now=NOW)
+    found = plan_limits(spec(2, 100, **behavior), current, desired, Memory(), now=NOW)
     assert (found.replicas, found.limited[0]) == (replicas, reason)
 
 
