@@ -108,6 +108,8 @@ class Agent:
         self._asking: dict[str, ROObj] = {}
         """By uid: pods that are not refused before the node's labels were read anew."""
         self._network_failure = "the pod network is not set up yet"
+        self._said: dict[str, str] = {}
+        """What was logged of each thing that does not work, last."""
         self._objects: WatchedObjects | None = None
         self.observations = Observations(runtime, self._wake, self._wake_all)
         dns = dns or ClusterDns()
@@ -187,16 +189,22 @@ class Agent:
             try:
                 return await self._runtime.info()
             except RuntimeFailure as error:
-                log.warning("the container engine does not answer", extra={"node": self.name, "error": str(error)})
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._try_again("the container engine does not answer", error)
+
+    async def _try_again(self, what: str, error: Exception) -> None:
+        """Wait before another try. What has been said is not said again until it changes."""
+        text = str(error)
+        if self._said.get(what) != text:
+            self._said[what] = text
+            log.warning(what, extra={"node": self.name, "error": text})
+        await self._clock.sleep(RETRY_SECONDS)
 
     async def _register(self, facts: HostFacts) -> ROObj:
         while True:
             try:
                 return await register(self._client, node_object(facts, self._measure(), self._clock.now()))
             except StatusError as error:
-                log.warning("node not registered", extra={"node": self.name, "error": str(error)})
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._try_again("node not registered", error)
 
     async def _wait_pod_cidr(self, node: ROObj) -> str:
         """The node's range of pod addresses, once the control plane has given it one."""
@@ -212,8 +220,7 @@ class Agent:
                         break
                 await stream.aclose()  # type: ignore[attr-defined]  # the protocol promises an async generator
             except StatusError as error:
-                log.warning("node not watched", extra={"node": self.name, "error": str(error)})
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._try_again("node not watched", error)
 
     async def _start_network(self) -> None:
         """Set up the pod network and tell it which addresses are taken."""
@@ -223,8 +230,7 @@ class Agent:
                 break
             except (NetworkError, OSError) as error:
                 self._network_failure = str(error)
-                log.warning("pod network not started", extra={"node": self.name, "error": str(error)})
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._try_again("pod network not started", error)
         self._network_failure = ""
         for uid in self.observations.pods():
             for sandbox in self.observations.pod(uid).sandboxes[:1]:
@@ -238,8 +244,7 @@ class Agent:
                 await heartbeat.beat()
                 break
             except StatusError as error:
-                log.warning("node status not written", extra={"node": self.name, "error": str(error)})
-                await self._clock.sleep(RETRY_SECONDS)
+                await self._try_again("node status not written", error)
         self.ready.set()
 
     def _measure(self) -> Health:
