@@ -187,7 +187,8 @@ class Store(Protocol):
 
         Raises ConflictError, StoreFullError, UnknownError, ClosedError, and ValueError for a key that is empty or not Unicode text.
         Deleting an absent key without expectation is a ConflictError.
-        Cancelling the caller does not undo the write.
+        Cancelling the caller does not undo the write. Commits are done in the order in which they were asked for; one of nothing
+        waits for those before it.
         """
         ...
 

@@ -388,6 +388,14 @@ async def test_a_cancelled_writer_does_not_undo_its_write(store: Store) -> None:
     assert [r.key for r in (await store.list("")).records] == ["a/1", "a/2"]
 
 
+async def test_a_commit_of_nothing_waits_for_what_was_asked_before(store: Store) -> None:
+    writer = asyncio.ensure_future(store.commit([Op("things/a", b"{}", ABSENT)]))
+    await asyncio.sleep(0)
+    writer.cancel()
+    assert list(await store.commit([])) == []
+    assert (await store.list("things/")).records
+
+
 async def test_close_writes_what_was_accepted_and_refuses_the_rest(store: Store) -> None:
     accepted = [asyncio.ensure_future(put(store, f"a/{n}")) for n in range(5)]
     watching = asyncio.ensure_future(take(store, "a/", 0, 99))
