@@ -13,6 +13,7 @@ resourceVersion of what was decided about, so that a stale cache can never delet
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,6 +39,8 @@ from minik.controllers.common.ownership import (
     waits_for_dependents,
 )
 
+AT_A_TIME = 32
+"""Dependents that are set free at once."""
 _HELD = frozenset({ORPHAN, FOREGROUND})
 
 
@@ -123,8 +126,9 @@ async def reconcile(ctx: Context, key: Key) -> Result:
     owners = [(ref, await _presence(ctx, ownership, obj, ref)) for ref in meta.owners(obj)]
     plan = plan_collection(obj, owners, ownership.dependents(meta.uid(obj)))
     if plan.action == "orphan":
-        for dependent in plan.dependents:
-            await _disown(ctx, dependent.item, dependent.obj, frozenset({meta.uid(obj)}))
+        for start in range(0, len(plan.dependents), AT_A_TIME):
+            some = plan.dependents[start : start + AT_A_TIME]
+            await asyncio.gather(*(_disown(ctx, each.item, each.obj, frozenset({meta.uid(obj)})) for each in some))
         await _drop_finalizer(ctx, item, obj, ORPHAN)
     elif plan.action == "release":
         await _drop_finalizer(ctx, item, obj, FOREGROUND)
@@ -153,9 +157,13 @@ async def _presence(ctx: Context, ownership: Ownership, obj: ROObj, ref: OwnerRe
         return presence
     try:
         owner = await ctx.client.get(item.resource, item.name, item.namespace)
+        if meta.uid(owner) == ref["uid"]:
+            return presence_of(owner)
     except NotFound:
-        return Presence.ABSENT
-    return presence_of(owner) if meta.uid(owner) == ref["uid"] else Presence.ABSENT
+        pass
+    if ownership.is_elsewhere(item, ref["uid"]):
+        _complain(ctx, obj, ref)
+    return Presence.ABSENT
 
 
 def _complain(ctx: Context, obj: ROObj, ref: OwnerRef) -> None:
@@ -163,9 +171,10 @@ def _complain(ctx: Context, obj: ROObj, ref: OwnerRef) -> None:
     kind = watcher.ownership.owner_kind(ref)
     if kind is None or not kind.namespaced:
         return  # not served (yet): nothing wrong with the object
+    namespace = meta.namespace(obj)
     message = (
-        f"ownerRef [{ref['apiVersion']}/{ref['kind']}, namespace: , name: {ref['name']}, uid: {ref['uid']}] "
-        f'does not exist in namespace "{meta.namespace(obj)}"'
+        f"ownerRef [{ref['apiVersion']}/{ref['kind']}, namespace: {namespace}, name: {ref['name']}, uid: {ref['uid']}] "
+        f'does not exist in namespace "{namespace}"'
     )
     ctx.recorder.event(obj, "Warning", "OwnerRefInvalidNamespace", message)
 

@@ -42,7 +42,7 @@ def plan_content(content: Content) -> ContentPlan:
     return ContentPlan(delete, bool(present))
 
 
-def plan_conditions(namespace: ROObj, content: Content, *, failure: str, now: str) -> list[Obj]:
+def plan_conditions(namespace: ROObj, content: Content, *, failures: Sequence[str], now: str) -> list[Obj]:
     """The conditions that say what the deletion waits for (`pkg/controller/namespace/deletion/status_condition_utils.go`)."""
     remaining = {resource: len(objects) for resource, objects in sorted(content.items()) if objects}
     finalizers: dict[str, int] = {}
@@ -52,6 +52,11 @@ def plan_conditions(namespace: ROObj, content: Content, *, failure: str, now: st
                 finalizers[finalizer] = finalizers.get(finalizer, 0) + 1
     shown = [f"{_with_dot(resource)} has {number} resource instances" for resource, number in remaining.items()]
     held = [f"{finalizer} in {number} resource instances" for finalizer, number in sorted(finalizers.items())]
+    failed = (
+        f"Failed to delete all resource types, {len(failures)} remaining: {', '.join(sorted(failures))}"
+        if failures
+        else ""
+    )
     wanted = (
         ("NamespaceDeletionDiscoveryFailure", False, "ResourcesDiscovered", "All resources successfully discovered"),
         (
@@ -59,8 +64,8 @@ def plan_conditions(namespace: ROObj, content: Content, *, failure: str, now: st
             "All legacy kube types successfully parsed",
         ),
         (
-            "NamespaceDeletionContentFailure", bool(failure), "ContentDeletionFailed" if failure else "ContentDeleted",
-            failure or "All content successfully deleted, may be waiting on finalization",
+            "NamespaceDeletionContentFailure", bool(failures), "ContentDeletionFailed" if failures else "ContentDeleted",
+            failed or "All content successfully deleted, may be waiting on finalization",
         ),
         (
             "NamespaceContentRemaining", bool(shown), "SomeResourcesRemain" if shown else "ContentRemoved",
@@ -95,40 +100,40 @@ async def reconcile(ctx: Context, key: Key) -> Result:
     if not any(content.values()):
         content = await _ask(ctx, kinds, key.name)  # caches lag: the server has the last word
     plan = plan_content(content)
-    failure = await _delete(ctx, plan, key.name)
+    failures = await _delete(ctx, plan, key.name)
     if not plan.remaining:
         for resource in IGNORED:
             await ctx.client.delete_collection(resource, key.name)
         await _finalize(ctx, namespace)
         return DONE
-    if plan.delete and failure is None:
+    if plan.delete and not failures:
         return requeue_after(SAY_AFTER)  # most of it will be gone by then; what is not is worth a condition
     contents: Contents = ctx.state
     wait = contents.told.get(key, 0.0) + SAY_AFTER - ctx.clock.monotonic()
-    if wait > 0 and failure is None:
+    if wait > 0 and not failures:
         return requeue_after(wait)
     contents.told[key] = ctx.clock.monotonic()
     now = times.format_time(ctx.clock.now())
-    conditions = plan_conditions(namespace, content, failure=failure.message if failure else "", now=now)
+    conditions = plan_conditions(namespace, content, failures=[failure.message for failure in failures], now=now)
     status = namespace.get("status") or {}
     if conditions != list(status.get("conditions") or ()):
         await ctx.client.update_status("namespaces", namespace, {**status, "conditions": conditions})
-    if failure is not None:
-        raise failure
+    if failures:
+        raise failures[0]
     return DONE
 
 
-async def _delete(ctx: Context, plan: ContentPlan, namespace: str) -> StatusError | None:
-    """Delete what the plan says, as far as it goes; the first failure is returned, for a condition and another try."""
-    failure: StatusError | None = None
+async def _delete(ctx: Context, plan: ContentPlan, namespace: str) -> list[StatusError]:
+    """Delete what the plan says, as far as it goes; the failures are returned, for a condition and another try."""
+    failures: list[StatusError] = []
     for resource in plan.delete:
         try:
             await ctx.client.delete_collection(resource, namespace, propagation="Background")
         except NotFound:
             continue  # the kind itself went
         except StatusError as error:
-            failure = failure or error
-    return failure
+            failures.append(error)
+    return failures
 
 
 async def _ask(ctx: Context, kinds: Iterable[str], namespace: str) -> Content:

@@ -42,6 +42,7 @@ BUDGETS = {
     "scheduling: required pod anti-affinity": Budget("pods/s", at_least=60),
     "scheduling: required topology spread": Budget("pods/s", at_least=85),
     "rolling update of 1,000 replicas against their creation": Budget("×", at_most=4),
+    "a namespace with 5,000 objects deleted": Budget("s", at_most=10),
     "scale: nodes and pods Running": Budget("s", at_most=60),
     "scale: memory": Budget("MB", at_most=2000),
     "1,000 watchers, p99": Budget("ms", at_most=250),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.benchlib import cluster, docker, growth, memory, pauses, peer, scheduling, startup, traffic
+from scripts.benchlib import cluster, docker, growth, memory, namespaces, pauses, peer, scheduling, startup, traffic
 from scripts.benchlib.run import Run
 
 
@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, Section] = {
     "rollout": Section(cluster.rollout, 120),
     "update": Section(cluster.update, 300),
     "scheduling": Section(scheduling.scheduling, 300),
+    "namespace": Section(namespaces.namespace, 240),
     "scale": Section(cluster.scale, 600),
     "pods": Section(docker.pods, 180),
     "pauses": Section(pauses.pauses, 240, default=False),

@@ -139,6 +139,12 @@ class Ownership:
             return None
         return Item(kind.resource, meta.namespace(obj) if kind.namespaced else "", ref["name"])
 
+    def is_elsewhere(self, item: Item, uid: str) -> bool:
+        """Whether the owner that `item` should be is in another namespace. Looks at all objects of the kind: for owners that are not
+        found, and have not been seen to go."""
+        lister = self._listers.get(item.resource)
+        return bool(item.namespace) and lister is not None and any(meta.uid(each) == uid for each in lister)
+
     def presence(self, obj: ROObj, ref: OwnerRef) -> Presence:
         item, absent = self.owner_item(obj, ref), ref["uid"] in self._absent
         if absent and (item is not None or self.owner_kind(ref) is None):  # its kind may have gone with it

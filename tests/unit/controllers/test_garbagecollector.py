@@ -153,6 +153,12 @@ async def test_an_owner_in_another_namespace_is_absent() -> None:
         await _map(c, "child", owned(a))
         await c.settle()
         assert await c.names("configmaps") == ["a"]
+        (event,) = (await c.client.list("events", "default")).items
+        assert (event["reason"], event["message"]) == (
+            "OwnerRefInvalidNamespace",
+            f"ownerRef [v1/ConfigMap, namespace: default, name: a, uid: {a['metadata']['uid']}] "
+            'does not exist in namespace "default"',
+        )
 
 
 async def test_an_owner_of_a_kind_that_is_not_served_is_not_judged_until_it_is() -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from minik.api.core_v1.configmap import KIND
 from minik.api.errors import NotFound, StatusError
+from minik.api.meta import Obj
 from minik.controllers import namespace, rootca, serviceaccount
-from minik.controllers.namespace import plan_content
+from minik.controllers.namespace import plan_conditions, plan_content
 from tests.support.cluster import control_plane, named, pod
 
 pytestmark = pytest.mark.looptime
@@ -69,9 +73,50 @@ async def test_pods_go_first_and_what_is_waited_for_is_told() -> None:
             await c.client.get("namespaces", "a")
 
 
+async def test_a_kind_that_appears_at_run_time_is_emptied_and_one_that_goes_is_not_waited_for() -> None:
+    widget = replace(KIND, group="example.com", kind="Widget", plural="widgets", singular="widget", short_names=())
+    gadget = replace(widget, kind="Gadget", plural="gadgets", singular="gadget")
+    async with control_plane(namespace.CONTROLLER) as c:
+        registry = c.server.server.registry
+        await c.create("namespaces", named("a"))
+        registry.add(widget)
+        registry.add(gadget)
+        await c.create("widgets.example.com", named("w", "a"))
+        await c.create("gadgets.example.com", named("g", "a", finalizers=["example.com/hold"]))
+        await c.client.delete("namespaces", "a")
+        await c.settle(10)
+        assert await c.names("widgets.example.com", "a") == []
+        assert await c.get("namespaces", "a") is not None
+        registry.remove(gadget)
+        await c.settle(10)
+        assert await c.get("namespaces", "a") is None
+
+
+def test_the_conditions_are_upstreams() -> None:
+    content = {"pods": [named("p", finalizers=["b/x", "a/x"])], "widgets.example.com": [named("w")] * 2, "secrets": []}
+    said = {c["type"]: c for c in plan_conditions(named("a"), content, failures=["two", "one"], now="")}
+    assert {type_: (c["status"], c["reason"], c["message"]) for type_, c in said.items()} == {
+        "NamespaceDeletionDiscoveryFailure": ("False", "ResourcesDiscovered", "All resources successfully discovered"),
+        "NamespaceDeletionGroupVersionParsingFailure": (
+            "False", "ParsedGroupVersions", "All legacy kube types successfully parsed",
+        ),
+        "NamespaceDeletionContentFailure": (
+            "True", "ContentDeletionFailed", "Failed to delete all resource types, 2 remaining: one, two",
+        ),
+        "NamespaceContentRemaining": (
+            "True", "SomeResourcesRemain",
+            "Some resources are remaining: pods. has 1 resource instances, widgets.example.com has 2 resource instances",
+        ),
+        "NamespaceFinalizersRemaining": (
+            "True", "SomeFinalizersRemain",
+            "Some content in the namespace has finalizers remaining: a/x in 1 resource instances, b/x in 1 resource instances",
+        ),
+    }  # fmt: skip
+
+
 def test_the_plan_deletes_pods_alone_while_there_are_any() -> None:
     going = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
-    there = {"metadata": {}}
+    there: Obj = {"metadata": {}}
     assert plan_content({"pods": [there], "secrets": [there]}).delete == ["pods"]
     assert plan_content({"pods": [going], "secrets": [there]}).delete == []
     assert plan_content({"pods": [], "secrets": [there, going], "services": [going]}).delete == ["secrets"]
