@@ -304,7 +304,7 @@ class FakeRuntime:
     def _run(self, container: _Container) -> None:
         self._pid += 1
         container.used, container.counted = 0.0, self._clock.now()
-        container.load = container.script.load or Load()
+        container.load = container.script.load or (Load() if container.sandbox else Load(0, 256 << 10))
         container.info = replace(
             container.info, state="running", pid=self._pid, started_at=self._clock.now(), finished_at=None, exit_code=0
         )
