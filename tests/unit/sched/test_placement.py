@@ -139,3 +139,57 @@ async def test_a_namespace_that_gets_a_label_opens_the_way() -> None:
         await rig.client.patch("namespaces", "theirs", "", {"metadata": {"labels": {"team": "x"}}})
         await rig.settle(15)
         assert await rig.node_of("beside") == "n1"
+
+
+def on_port(number: int, address: str = "", protocol: str = "TCP") -> dict[str, Any]:
+    port = {"containerPort": 80, "hostPort": number, "protocol": protocol, **({"hostIP": address} if address else {})}
+    return {"containers": [{"name": "c", "image": "x", "ports": [port]}]}
+
+
+async def test_host_ports_conflict_by_address_and_protocol() -> None:
+    """sig-scheduling: no conflict with different hostIP or protocol; conflict where one takes all addresses."""
+    async with scheduling(nodes=zones(1, "a")) as rig:
+        await create(rig, "one", {}, **on_port(54321, "127.0.0.1"))
+        await create(rig, "two", {}, **on_port(54321, "10.0.0.1"))
+        await create(rig, "three", {}, **on_port(54321, "10.0.0.1", "UDP"))
+        await create(rig, "four", {}, **on_port(54321))
+        await create(rig, "five", {}, **on_port(54322))
+        await rig.settle()
+        where = {name: await rig.node_of(name) for name in ("one", "two", "three", "four", "five")}
+        assert where == {"one": "n0", "two": "n0", "three": "n0", "four": "", "five": "n0"}
+        (message,) = set(await rig.events("FailedScheduling"))
+        assert "1 node(s) didn't have free ports for the requested pod ports" in message
+
+
+async def test_a_selector_waits_for_its_label() -> None:
+    """sig-scheduling: NodeSelector is respected if not matching, and if matching."""
+    async with scheduling(nodes=zones(2, "ab")) as rig:
+        await create(rig, "picky", {}, nodeSelector={"disk": "ssd"})
+        await rig.settle()
+        assert await rig.node_of("picky") == ""
+        (message,) = set(await rig.events("FailedScheduling"))
+        assert message.startswith("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.")
+        await rig.client.patch("nodes", "n1", "", {"metadata": {"labels": {"disk": "ssd"}}})
+        await rig.settle(15)
+        assert await rig.node_of("picky") == "n1"
+
+
+async def test_a_resize_takes_room_until_it_is_done() -> None:
+    """KEP-1287: what a container has counts as long as it is more than what it asks for."""
+    small = [node("n0", cpu="2")]
+    one_cpu = {"containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "1"}}}]}
+    async with scheduling(nodes=small) as rig:
+        await create(rig, "running", {}, **one_cpu)
+        await rig.settle()
+        has = {"requests": {"cpu": "2"}}
+        status = {"name": "c", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "resources": has}
+        found = await rig.found("running")
+        await rig.client.update_status("pods", {**found, "status": {**found["status"], "containerStatuses": [status]}})
+        await create(rig, "next", {}, **one_cpu)
+        await rig.settle()
+        assert await rig.node_of("next") == ""
+        found = await rig.found("running")
+        done = [{**status, "resources": {"requests": {"cpu": "1"}}}]
+        await rig.client.update_status("pods", {**found, "status": {**found["status"], "containerStatuses": done}})
+        await rig.settle(15)
+        assert await rig.node_of("next") == "n0"
