@@ -38,6 +38,11 @@ cronjobs.batch CronJob cj namespaced *
 customresourcedefinitions.apiextensions.k8s.io CustomResourceDefinition crd,crds cluster *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
+certificatesigningrequests.certificates.k8s.io CertificateSigningRequest csr cluster *
+clusterroles.rbac.authorization.k8s.io ClusterRole - cluster *
+clusterrolebindings.rbac.authorization.k8s.io ClusterRoleBinding - cluster *
+roles.rbac.authorization.k8s.io Role - namespaced *
+rolebindings.rbac.authorization.k8s.io RoleBinding - namespaced *
 ingresses.networking.k8s.io Ingress ing namespaced *
 ingressclasses.networking.k8s.io IngressClass - cluster *
 ipaddresses.networking.k8s.io IPAddress ip cluster *
