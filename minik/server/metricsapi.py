@@ -1,15 +1,15 @@
 """metrics.k8s.io, served by the server itself: what nodes and pods use, for `kubectl top` and the autoscaler; nothing is installed.
 
 `handlers` gives the get and list of its two kinds to `app.py`. When somebody asks, the nodes concerned are asked for a sample over their
-links (`tunnel.py`), and two samples make a rate (`rates`, pure). A rate serves everybody who asks within ten seconds; when the last
-sample is older than a minute two are taken, a second apart. So nobody measures anything while nobody asks. A node that cannot be asked
-is left out of lists with a warning, and pods without data silently, as metrics-server does.
+links (`tunnel.py`), and two samples make a rate (`rates`, pure). A rate serves everybody who asks within ten seconds, unless a pod has
+come that it does not know; when the last sample is older than a minute two are taken, a second apart. So nobody measures anything while
+nobody asks. A node that cannot be asked is left out of lists with a warning, and pods without data silently, as metrics-server does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -103,6 +103,7 @@ class _Known:
     """What is known of a node. One asks at a time, the others wait for what it learns."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    before: NodeSample | None = None
     last: NodeSample | None = None
     at: float = 0.0
     rates: NodeUsage | None = None
@@ -115,23 +116,25 @@ class NodeUsages:
         self._links, self._clock = links, clock
         self._known: dict[str, _Known] = {}
 
-    async def of(self, node: str) -> NodeUsage:
-        """Raises ServiceUnavailable if the node cannot be asked."""
+    async def of(self, node: str, uids: Collection[str] = ()) -> NodeUsage:
+        """`uids`: of pods that run there. Raises ServiceUnavailable if the node cannot be asked."""
         known = self._known.setdefault(node, _Known())
         async with known.lock:
-            now = self._clock.monotonic()
-            if known.rates is not None and now - known.at < FRESH_SECONDS:
-                return known.rates
-            try:
-                if known.last is None or now - known.at > STALE_SECONDS:
-                    known.last = await self._ask(node)
-                    await self._clock.sleep(GAP_SECONDS)
-                sample = await self._ask(node)
-            except StatusError:
-                known.last = known.rates = None
-                raise
-            known.rates = rates(known.last, sample)
-            known.last, known.at = sample, self._clock.monotonic()
+            age = self._clock.monotonic() - known.at
+            if known.rates is not None and age < FRESH_SECONDS:
+                if age < GAP_SECONDS or all(uid in known.rates.pods for uid in uids):
+                    return known.rates
+                base = known.before  # the pods that are known keep a decent window
+            elif known.last is not None and age <= STALE_SECONDS:
+                base = known.last
+            else:
+                base = None
+            known.rates = None
+            if base is None:
+                base = await self._ask(node)
+                await self._clock.sleep(GAP_SECONDS)
+            known.before, known.last = base, await self._ask(node)
+            known.rates, known.at = rates(base, known.last), self._clock.monotonic()
             return known.rates
 
     async def _ask(self, node: str) -> NodeSample:
@@ -149,10 +152,10 @@ class NodeUsages:
             why = str(error) or f"no answer within {TIMEOUT_SECONDS:.0f} s"
             raise ServiceUnavailable(f"unable to read what node {node} uses: {why}") from error
 
-    async def of_all(self, nodes: Iterable[str]) -> tuple[dict[str, NodeUsage], list[str]]:
-        """(node → usage, what is wrong with the others)."""
-        wanted = sorted(set(nodes))
-        answers = await asyncio.gather(*map(self.of, wanted), return_exceptions=True)
+    async def of_all(self, nodes: Mapping[str, Collection[str]]) -> tuple[dict[str, NodeUsage], list[str]]:
+        """`nodes`: name → uids as for `of`. (node → usage, what is wrong with the others.)"""
+        wanted = sorted(nodes)
+        answers = await asyncio.gather(*(self.of(node, nodes[node]) for node in wanted), return_exceptions=True)
         found: dict[str, NodeUsage] = {}
         problems = []
         for node, answer in zip(wanted, answers, strict=True):
@@ -186,7 +189,7 @@ def handlers(links: Links, clock: Clock) -> Mapping[str, Mapping[str, Verb]]:
         every = core.cache.list("nodes", "")
         usages.forget_all_but(entry.name for entry in every)
         entries = [entry for entry in every if chosen.holds is None or chosen.holds(entry.obj)]
-        found, problems = await usages.of_all(entry.name for entry in entries)
+        found, problems = await usages.of_all({entry.name: () for entry in entries})
         request.warnings += problems
         now = clock.now()
         return _listed(core, request, [_node(e.obj, found[e.name], now) for e in entries if e.name in found])
@@ -197,7 +200,7 @@ def handlers(links: Links, clock: Clock) -> Mapping[str, Mapping[str, Verb]]:
         missing = not_found("podmetrics", usage.GROUP, f"{namespace}/{name}")
         if entry is None or not pods.node_name(entry.obj):
             raise missing
-        found = _pod(entry.obj, await usages.of(pods.node_name(entry.obj)), clock.now())
+        found = _pod(entry.obj, await usages.of(pods.node_name(entry.obj), (meta.uid(entry.obj),)), clock.now())
         if found is None:
             raise missing
         return Response(obj=found)
@@ -209,7 +212,10 @@ def handlers(links: Links, clock: Clock) -> Mapping[str, Mapping[str, Verb]]:
             for entry in core.cache.list("pods", request.info.namespace)
             if pods.phase(entry.obj) == "Running" and (chosen.holds is None or chosen.holds(entry.obj))
         ]
-        found, problems = await usages.of_all(pods.node_name(pod) for pod in running)
+        nodes: dict[str, list[str]] = {}
+        for pod in running:
+            nodes.setdefault(pods.node_name(pod), []).append(meta.uid(pod))
+        found, problems = await usages.of_all(nodes)
         request.warnings += problems
         now = clock.now()
         made = [

@@ -98,7 +98,7 @@ def test_samples_go_over_the_wire() -> None:
     sample = NodeSample(now, Usage(1, 2), (ContainerSample("u", "c", now, Usage(3, 4)),))
     assert decode_sample(encode_sample(sample)) == sample
     for bad in (b"", b"[]", b'{"time": 1}', b'{"time":"2026-01-01","node":[1],"containers":[]}'):
-        with pytest.raises(ValueError):  # noqa: PT011  # of whichever layer finds out
+        with pytest.raises(ValueError):  # of whichever layer finds out
             decode_sample(bad)
 
 

@@ -91,6 +91,19 @@ async def test_who_asks_within_ten_seconds_shares_one_measurement() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_new_pod_need_not_wait() -> None:
+    async with control_plane(Kubelet().controller) as c, metered(c.server, c.client) as meter:
+        await two_pods(c)
+        await c.client.list(PODS, "default")
+        await c.create("pods", pod("young"))
+        await c.settle(3)
+        found = {each["metadata"]["name"]: each["window"] for each in (await c.client.list(PODS, "default")).items}
+        assert set(found) == {"a", "b", "young"}
+        assert found["young"] < found["a"], "the others keep their window, and more"
+        assert meter.asked == 3
+
+
+@pytest.mark.looptime
 async def test_a_node_that_cannot_be_asked() -> None:
     async with control_plane(Kubelet().controller) as c, metered(c.server, c.client):
         await two_pods(c)
