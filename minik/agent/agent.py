@@ -171,6 +171,7 @@ class Agent:
         heartbeat = Heartbeat(
             self._client, self.observations, facts, node,
             clock=self._clock, entropy=self._entropy, measure=self._measure,
+            images=self._runtime.images if is_real else None,
         )  # fmt: skip
         self.pod_cidr = await self._wait_pod_cidr(node)
         await self.observations.listed.wait()

@@ -7,12 +7,12 @@ lasting harm. Rules: kubelet's node lease controller and `tryUpdateNodeStatus`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from minik.agent.containers.base import RuntimeFailure
+from minik.agent.containers.base import ImageInfo, RuntimeFailure
 from minik.agent.observe import Observations
-from minik.agent.registration import Health, HostFacts, node_status, verdicts
+from minik.agent.registration import Health, HostFacts, image_list, node_status, verdicts
 from minik.api import meta
 from minik.api.errors import AlreadyExists, NotFound, StatusError
 from minik.api.meta import Obj, ROObj
@@ -31,7 +31,8 @@ LEASES = "leases.coordination.k8s.io"
 
 
 class Heartbeat:
-    """Keeps lease and node status. `measure` gives what the host is short of (see `registration.Health`)."""
+    """Keeps lease and node status. `measure` gives what the host is short of (see `registration.Health`); `images`, on real hosts, what
+    images it has, asked for every minute."""
 
     def __init__(
         self,
@@ -43,9 +44,13 @@ class Heartbeat:
         clock: Clock,
         entropy: Entropy,
         measure: Callable[[], Health],
+        images: Callable[[], Awaitable[Sequence[ImageInfo]]] | None = None,
     ) -> None:
         self._client, self._observations, self._facts, self._node = client, observations, facts, node
         self._clock, self._entropy, self._measure = clock, entropy, measure
+        self._list_images = images
+        self._images: Sequence[Obj] | None = None
+        self._told_images: Sequence[Obj] | None = None
         self._has_lease = False
         self._told: Health | None = None
         self._told_at = 0.0
@@ -67,6 +72,7 @@ class Heartbeat:
                     await self._observations.relist()
                 except RuntimeFailure as error:
                     log.warning("containers not listed", extra={"node": self._facts.name, "error": str(error)})
+                await self._see_images()
 
     async def beat(self) -> None:
         """Renew the lease, and write the status if it is due. Raises StatusError."""
@@ -81,13 +87,25 @@ class Heartbeat:
         """Write the node's status if it changed or five minutes have passed. Raises StatusError."""
         health = replace(self._measure(), runtime=self._observations.failure)
         now = self._clock.monotonic()
-        if self._told is not None and verdicts(health) == verdicts(self._told) and now - self._told_at < STATUS_SECONDS:
+        if self._images is None:
+            await self._see_images()
+        same = self._told is not None and verdicts(health) == verdicts(self._told) and self._images == self._told_images
+        if same and now - self._told_at < STATUS_SECONDS:
             return
-        status = node_status(self._facts, health, self._node, self._clock.now())
+        images = self._images
+        status = node_status(self._facts, health, self._node, self._clock.now(), images)
         self._node = await self._client.patch_status(
             "nodes", self._facts.name, "", {"status": status}, type="strategic"
         )
-        self._told, self._told_at = health, now
+        self._told, self._told_at, self._told_images = health, now, images
+
+    async def _see_images(self) -> None:
+        if self._list_images is None:
+            return
+        try:
+            self._images = image_list(await self._list_images())
+        except RuntimeFailure as error:
+            log.warning("images not listed", extra={"node": self._facts.name, "error": str(error)})
 
     async def _renew_lease(self) -> None:
         renew = format_micro_time(self._clock.now())

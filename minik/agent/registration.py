@@ -7,13 +7,13 @@ Called by `agent.py` once at the start and by `heartbeat.py` for the status. Rul
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from minik.agent.containers.base import EngineInfo
+from minik.agent.containers.base import EngineInfo, ImageInfo
 from minik.api import meta
 from minik.api.errors import AlreadyExists
 from minik.api.meta import Obj, ROObj
@@ -97,6 +97,10 @@ def _first_line(path: Path) -> str:
         return ""
 
 
+IMAGES, NAMES = 50, 5
+"""kubelet's nodeStatusMaxImages and maxNamesPerImageInNodeStatus."""
+
+
 def node_labels(facts: HostFacts) -> dict[str, str]:
     return {
         "beta.kubernetes.io/arch": facts.architecture,
@@ -120,8 +124,11 @@ def node_object(facts: HostFacts, health: Health, now: datetime) -> Obj:
     }
 
 
-def node_status(facts: HostFacts, health: Health, old: ROObj | None, now: datetime) -> Obj:
-    """`status` of the Node; `old` is the node as the server has it, whose transition times are kept."""
+def node_status(
+    facts: HostFacts, health: Health, old: ROObj | None, now: datetime, images: Sequence[Obj] | None = None
+) -> Obj:
+    """`status` of the Node; `old` is the node as the server has it, whose transition times are kept. `images`: see `image_list`;
+    None leaves what the server has."""
     resources = {
         "cpu": str(facts.cpus),
         "ephemeral-storage": str(facts.disk),
@@ -148,7 +155,18 @@ def node_status(facts: HostFacts, health: Health, old: ROObj | None, now: dateti
             "osImage": facts.os_image,
             "systemUUID": facts.machine_id,
         },
+        **({"images": list(images)} if images is not None else {}),
     }
+
+
+def image_list(images: Iterable[ImageInfo]) -> list[Obj]:
+    """`status.images`, by which the scheduler prefers nodes that have a pod's images: the 50 largest, five names of each."""
+    found = [
+        {"names": [*image.tags, *image.digests][:NAMES], "sizeBytes": image.size}
+        for image in sorted(images, key=lambda image: (-image.size, image.id))
+        if image.tags or image.digests
+    ]
+    return found[:IMAGES]
 
 
 Verdict = tuple[bool, str, str]

@@ -10,7 +10,7 @@ from typing import Any, cast
 import looptime
 import pytest
 
-from minik.agent.containers.base import EngineInfo, RuntimeFailure
+from minik.agent.containers.base import EngineInfo, ImageInfo, RuntimeFailure, RuntimeUnavailable
 from minik.agent.heartbeat import Heartbeat
 from minik.agent.observe import Observations
 from minik.agent.registration import Health, HostFacts, host_facts, node_object, node_status, register
@@ -150,6 +150,44 @@ def test_the_heartbeat() -> None:
         del api.objects["leases.coordination.k8s.io", "n1"]
         await asyncio.sleep(11)
         assert ("leases.coordination.k8s.io", "n1") in api.objects
+        task.cancel()
+
+    in_time(scenario())
+
+
+def test_the_heartbeat_tells_of_images_when_they_change() -> None:
+    async def scenario() -> None:
+        clock, api = LoopClock(), Nodes()
+        engine = Engine(clock)
+        node = await api.create("nodes", {**node_object(FACTS, Health(), NOW), "metadata": {"name": "n1", "uid": "u"}})
+        there = [
+            ImageInfo(id="sha256:1", tags=["small:1"], size=1000),
+            ImageInfo(id="sha256:2", digests=["x@sha256:2"], tags=[f"large:{n}" for n in range(6)], size=2000),
+            ImageInfo(id="sha256:3", size=3000),
+        ]
+
+        async def images() -> list[ImageInfo]:
+            if not there:
+                raise RuntimeUnavailable("no engine")
+            return list(there)
+
+        heartbeat = Heartbeat(
+            cast("Client", api), Observations(engine.as_runtime(), lambda uid: None), FACTS, node,
+            clock=clock, entropy=Entropy(1), measure=Health, images=images,
+        )  # fmt: skip
+        task = asyncio.ensure_future(heartbeat.run())
+        await asyncio.sleep(1)
+        names = [[f"large:{n}" for n in range(5)], ["small:1"]]
+        assert [image["names"] for image in api.objects["nodes", "n1"]["status"]["images"]] == names
+        await asyncio.sleep(100)
+        assert api.calls.count("status") == 1
+        there.pop(1)
+        await asyncio.sleep(80)
+        assert api.objects["nodes", "n1"]["status"]["images"] == [{"names": ["small:1"], "sizeBytes": 1000}]
+        assert api.calls.count("status") == 2
+        there.clear()
+        await asyncio.sleep(80)
+        assert api.calls.count("status") == 2
         task.cancel()
 
     in_time(scenario())
