@@ -1,5 +1,5 @@
-"""Custom kinds and their definitions: a definition gets its names and conditions with the write that makes it, and one that is being
-deleted takes nothing new."""
+"""Custom kinds and their definitions: a definition gets its names and conditions with the write that makes or changes it (one of its
+status too: whoever writes that cannot lose them), and one that is being deleted takes nothing new."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def admit_custom_kinds(core: Core, draft: Obj, attributes: Attributes) -> None:
                 details={"group": kind.group, "kind": kind.plural},
             )
         return
-    if kind.resource != RESOURCE or attributes.subresource:
+    if kind.resource != RESOURCE:
         return
     from minik.api.apiextensions_v1.names import plan_status
 
