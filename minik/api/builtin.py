@@ -17,6 +17,8 @@ from minik.api.core_v1 import (
     limitrange,
     namespace,
     node,
+    persistentvolume,
+    persistentvolumeclaim,
     pod,
     replicationcontroller,
     resourcequota,
@@ -33,6 +35,14 @@ from minik.api.rbac_v1 import clusterrole, clusterrolebinding, role, rolebinding
 from minik.api.registry import Registry
 from minik.api.resource_v1 import deviceclass, resourceclaim, resourceclaimtemplate, resourceslice
 from minik.api.scheduling_v1 import priorityclass
+from minik.api.storage_v1 import (
+    csidriver,
+    csinode,
+    csistoragecapacity,
+    storageclass,
+    volumeattachment,
+    volumeattributesclass,
+)
 
 BUILTIN: tuple[Kind, ...] = (
     binding.KIND,
@@ -42,6 +52,8 @@ BUILTIN: tuple[Kind, ...] = (
     limitrange.KIND,
     namespace.KIND,
     node.KIND,
+    persistentvolume.KIND,
+    persistentvolumeclaim.KIND,
     pod.KIND,
     replicationcontroller.KIND,
     resourcequota.KIND,
@@ -70,6 +82,12 @@ BUILTIN: tuple[Kind, ...] = (
     resourceslice.KIND,
     poddisruptionbudget.KIND,
     priorityclass.KIND,
+    csidriver.KIND,
+    csinode.KIND,
+    csistoragecapacity.KIND,
+    storageclass.KIND,
+    volumeattachment.KIND,
+    volumeattributesclass.KIND,
     certificatesigningrequest.KIND,
     clusterrole.KIND,
     clusterrolebinding.KIND,

@@ -2927,6 +2927,38 @@ class Subject(TypedDict, total=False):
 class UserSubject(TypedDict, total=False):
     name: Required[ReadOnly[str]]
 
+class ContainerMetrics(TypedDict, total=False):
+    name: Required[ReadOnly[str]]
+    usage: Required[ReadOnly[Mapping[str, Quantity]]]
+
+class NodeMetrics(TypedDict, total=False):
+    apiVersion: Required[ReadOnly[str]]
+    kind: Required[ReadOnly[str]]
+    metadata: Required[ReadOnly[ObjectMeta]]
+    timestamp: Required[ReadOnly[Time]]
+    window: Required[ReadOnly[str]]
+    usage: Required[ReadOnly[Mapping[str, Quantity]]]
+
+class NodeMetricsList(TypedDict, total=False):
+    apiVersion: Required[ReadOnly[str]]
+    kind: Required[ReadOnly[str]]
+    metadata: Required[ReadOnly[ListMeta]]
+    items: Required[ReadOnly[Sequence[NodeMetrics]]]
+
+class PodMetrics(TypedDict, total=False):
+    apiVersion: Required[ReadOnly[str]]
+    kind: Required[ReadOnly[str]]
+    metadata: Required[ReadOnly[ObjectMeta]]
+    timestamp: Required[ReadOnly[Time]]
+    window: Required[ReadOnly[str]]
+    containers: Required[ReadOnly[Sequence[ContainerMetrics]]]
+
+class PodMetricsList(TypedDict, total=False):
+    apiVersion: Required[ReadOnly[str]]
+    kind: Required[ReadOnly[str]]
+    metadata: Required[ReadOnly[ListMeta]]
+    items: Required[ReadOnly[Sequence[PodMetrics]]]
+
 class HTTPIngressPath(TypedDict, total=False):
     path: ReadOnly[str]
     backend: Required[ReadOnly[IngressBackend]]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ipaddress
 
 from minik.api import meta
+from minik.api.core_v1.volumes import NODE_DIRECTORY
 from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Obj
 from minik.api.networking_v1 import servicecidr
 from minik.api.scheduling_v1 import priorityclass
+from minik.api.storage_v1 import storageclass
 from minik.client.client import Client
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.server.authz import bootstrap_roles
@@ -29,6 +31,7 @@ async def ensure(client: Client, *, address: str, port: int) -> None:
     for priority_class in priorityclass.system_classes():
         await _create(client, priorityclass.RESOURCE, priority_class)
     await bootstrap_roles.ensure(client)
+    await _create(client, storageclass.RESOURCE, _storage_class())
     await _create(client, servicecidr.RESOURCE, _service_cidr())
     await _create(client, "services", _kubernetes_service())
     await _create(client, "services", _dns_service())
@@ -60,6 +63,17 @@ async def _point(client: Client, resource: str, wanted: Obj) -> None:
     changed = {key: value for key, value in wanted.items() if key != "metadata" and current.get(key) != value}
     if changed:
         await client.patch(resource, name, namespace, changed)
+
+
+def _storage_class() -> Obj:
+    """Directories on the node of the pod that uses them first."""
+    return {
+        "metadata": {"name": "standard", "annotations": {storageclass.DEFAULT_ANNOTATION: "true"}},
+        "provisioner": NODE_DIRECTORY,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": storageclass.WAITS,
+        "allowVolumeExpansion": True,
+    }
 
 
 def _service_cidr() -> Obj:

@@ -19,6 +19,7 @@ from minik.server.admission.quota import admit_quota
 from minik.server.admission.role_escalation import admit_role_escalation
 from minik.server.admission.service_account import admit_service_account
 from minik.server.admission.service_addresses import admit_service_addresses, admit_service_fields
+from minik.server.admission.storage import admit_storage
 from minik.server.admission.tolerations import admit_default_tolerations
 from minik.server.core import Admission
 
@@ -32,6 +33,7 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_default_tolerations,
     admit_service_fields,
     admit_ingress_class,
+    admit_storage,
     admit_certificate_requests,
 )
 AFTER_VALIDATION: Sequence[Admission] = (

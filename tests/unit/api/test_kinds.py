@@ -51,6 +51,16 @@ deviceclasses.resource.k8s.io DeviceClass - cluster *
 resourceclaims.resource.k8s.io ResourceClaim - namespaced *
 resourceclaimtemplates.resource.k8s.io ResourceClaimTemplate - namespaced *
 resourceslices.resource.k8s.io ResourceSlice - cluster *
+persistentvolumes PersistentVolume pv cluster *
+persistentvolumeclaims PersistentVolumeClaim pvc namespaced *
+csidrivers.storage.k8s.io CSIDriver - cluster *
+csinodes.storage.k8s.io CSINode - cluster *
+csistoragecapacities.storage.k8s.io CSIStorageCapacity - namespaced *
+storageclasses.storage.k8s.io StorageClass sc cluster *
+volumeattachments.storage.k8s.io VolumeAttachment - cluster *
+volumeattributesclasses.storage.k8s.io VolumeAttributesClass vac cluster *
+nodes.metrics.k8s.io NodeMetrics - cluster get,list
+pods.metrics.k8s.io PodMetrics - namespaced get,list
 """
 EVERY_VERB = "create,delete,deletecollection,get,list,patch,update,watch"
 
