@@ -42,6 +42,9 @@ def run(*controllers: Controller, crds: Sequence[Obj] = (), argv: Sequence[str] 
     Options come from the command line (`--help` tells them). Exits with 2 for a kubeconfig that is no use, with 1 if the server
     refuses who asks or the lease is lost."""
     options = _options(controllers, argv)
+    if options.print_rbac is not None:
+        _print_rbac(controllers, options.print_rbac)
+        return
     logs.setup(level=options.log_level, style=options.log_format)
     try:
         access = find_access(options.kubeconfig, options.context)
@@ -71,9 +74,21 @@ def _options(controllers: Sequence[Controller], argv: Sequence[str] | None) -> a
     parser.add_argument(
         "--health", default="", metavar="[ADDR]:PORT", help="serve /healthz, /readyz and /metrics there"
     )
+    parser.add_argument(
+        "--print-rbac", nargs="?", const="default", default=None, metavar="NAMESPACE",
+        help="print a ServiceAccount there with the rights that the controllers need, as YAML, and end",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--log-format", default="text", choices=["text", "json"])
     return parser.parse_args(argv)
+
+
+def _print_rbac(controllers: Sequence[Controller], namespace: str) -> None:
+    import yaml
+
+    from minik.sdk.rights import rbac
+
+    print(yaml.safe_dump_all(rbac(controllers, namespace=namespace), sort_keys=False), end="")  # noqa: T201  # what it is for
 
 
 class _Program:

@@ -61,6 +61,7 @@ CONTROLLER = sdk.Controller(
     primary=WEBSITES,
     triggers=[sdk.owned_by("configmaps"), sdk.owned_by("services"), sdk.owned_by("deployments.apps")],
     reconcile=reconcile,
+    rbac=[sdk.can("create,patch", "configmaps,services,deployments.apps"), sdk.can("patch", f"{WEBSITES}/status")],
 )
 
 if __name__ == "__main__":
