@@ -95,7 +95,7 @@ def warnings(crd: ROObj) -> Sequence[str]:
         found.append(
             "spec.conversion: conversion webhooks are not called: objects are converted between versions by name alone"
         )
-    for index, version in enumerate(crd["spec"]["versions"]):
+    for index, version in enumerate(crd["spec"].get("versions") or ()):
         path = SPEC.child("versions").index(index).child("schema", "openAPIV3Schema")
         for where, why in unenforced_rules((version.get("schema") or {}).get("openAPIV3Schema") or {}, path):
             found.append(f"{where}: this rule is not enforced: {why}")
