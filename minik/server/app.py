@@ -19,7 +19,7 @@ from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.metrics import Metrics
-from minik.server import chain, metricsapi, nodes, reviews, storeapi, why
+from minik.server import chain, kubeletapi, metricsapi, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
 from minik.server.admission.quota import QuotaUse
 from minik.server.authn.authenticate import authenticator
@@ -35,6 +35,7 @@ from minik.server.request import Handler, Request, Response
 from minik.server.routing import no_such_resource
 from minik.server.selection import POD_NODE
 from minik.server.subresources import binding
+from minik.server.subresources.healthy import HealthyPods
 from minik.server.subresources.registry import HANDLERS, SCALE, STATUS, Verb, streaming
 from minik.server.tunnel import PATH as LINK_PATH
 from minik.server.tunnel import Links
@@ -102,13 +103,29 @@ class ApiServer:
         cache.add_index("pods", POD_NODE, pods.node_name)
         addresses = Addresses(cache, entropy, cidr=settings.service_cidr, reserved=settings.reserved_addresses)
         access = Access(cache)
-        self.core = Core(store, cache, registry, clock, entropy, addresses, self.tokens, access, QuotaUse(cache, clock))
+        self.core = Core(
+            store,
+            cache,
+            registry,
+            clock,
+            entropy,
+            addresses,
+            self.tokens,
+            access,
+            QuotaUse(cache, clock),
+            HealthyPods(cache),
+        )
         self.ready = False
         """Set by the composition root once controllers and initial objects are there; /readyz tells it."""
         self.explain: Callable[[ROObj], Obj] | None = None
         """Set by the composition root: what the scheduler knows of why a pod is where it is."""
-        self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {**HANDLERS, **streaming(links)}
-        self._unstored = metricsapi.handlers(links, clock)
+        usages = metricsapi.NodeUsages(links, clock)
+        self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {
+            **HANDLERS,
+            **streaming(links),
+            **kubeletapi.handlers(usages),
+        }
+        self._unstored = metricsapi.handlers(usages, clock)
         self._creates: dict[str, Verb] = {**reviews.handlers(access), "bindings": binding.create}
         self._paths, self._prefixes = self._endpoints(links, metrics, settings)
         self.handler: Handler = chain.build(

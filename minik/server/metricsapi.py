@@ -137,6 +137,13 @@ class NodeUsages:
             known.rates, known.at = rates(base, known.last), self._clock.monotonic()
             return known.rates
 
+    async def sampled(self, node: str) -> tuple[NodeUsage, NodeSample]:
+        """`of`, and the later of its two samples."""
+        found = await self.of(node)
+        last = self._known[node].last
+        assert last is not None
+        return found, last
+
     async def _ask(self, node: str) -> NodeSample:
         parts = []
         try:
@@ -173,9 +180,8 @@ class NodeUsages:
             del self._known[name]
 
 
-def handlers(links: Links, clock: Clock) -> Mapping[str, Mapping[str, Verb]]:
+def handlers(usages: NodeUsages, clock: Clock) -> Mapping[str, Mapping[str, Verb]]:
     """Resource → verb → its function."""
-    usages = NodeUsages(links, clock)
 
     async def get_node(core: Core, request: Request) -> Response:
         name = request.info.name

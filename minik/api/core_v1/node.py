@@ -9,7 +9,7 @@ from minik.api.columns import NONE, UNKNOWN, column
 from minik.api.core_v1 import nodes
 from minik.api.core_v1.pod_defaults import canonical_list
 from minik.api.errors import FieldError, Path, duplicate, field_forbidden, invalid
-from minik.api.kind import Kind, status_of
+from minik.api.kind import Kind, Subresource, status_of
 from minik.api.meta import Obj, ROObj
 from minik.api.validation import Errors
 from minik.api.validation_names import is_cidr
@@ -103,7 +103,7 @@ KIND = Kind(
     namespaced=False,
     schema="io.k8s.api.core.v1.Node",
     short_names=("no",),
-    subresources=(status_of("Node"),),
+    subresources=(status_of("Node"), Subresource(name="proxy", kind="NodeProxyOptions", verbs=("get",))),
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

@@ -120,6 +120,29 @@ async def test_a_node_that_cannot_be_asked() -> None:
 
 
 @pytest.mark.looptime
+async def test_documents_of_a_kubelet() -> None:
+    async with control_plane(Kubelet().controller) as c, metered(c.server, c.client) as meter:
+        await meter.use(lambda _pod: 250)
+        await two_pods(c)
+        await c.settle(15)
+        node_path = "/api/v1/nodes/n1/proxy"
+        summary = await c.client.transport.request("GET", f"{node_path}/stats/summary")
+        assert summary["node"]["nodeName"] == "n1"
+        assert {each["podRef"]["name"]: each["cpu"]["usageNanoCores"] for each in summary["pods"]} == {
+            "a": 250_000_000, "b": 250_000_000,
+        }  # fmt: skip
+        (container,) = summary["pods"][0]["containers"]
+        assert container["memory"]["workingSetBytes"] == 32 << 20
+        response, _ = await send(c.server, "GET", f"{node_path}/metrics/resource")
+        text = (response.raw or b"").decode()
+        assert 'container_memory_working_set_bytes{container="c",namespace="default",pod="a"} 33554432 ' in text
+        assert "# TYPE pod_cpu_usage_seconds_total counter" in text
+        assert "node_memory_working_set_bytes 1073741824 " in text
+        assert (await send(c.server, "GET", f"{node_path}/pods"))[0].status == 404
+        assert (await send(c.server, "GET", "/api/v1/nodes/n2/proxy/stats/summary"))[0].status == 503
+
+
+@pytest.mark.looptime
 async def test_only_reading_is_served() -> None:
     async with control_plane() as c:
         for method in ("POST", "DELETE", "PUT"):
