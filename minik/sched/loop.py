@@ -44,6 +44,8 @@ from minik.sched.snapshot import Cluster, PodInfo
 
 log = logging.getLogger("minik.sched")
 
+_TICK = 0.001
+"""Seconds that it waits at least if it waits: clocks are coarser than sums of numbers."""
 _TURN = 0.005
 """Seconds of deciding before other tasks of the process get their turn."""
 
@@ -228,7 +230,7 @@ class Scheduler:
             await self._wake.wait()
             return
         with contextlib.suppress(TimeoutError):  # not wait_for: in Python 3.11 it can swallow a cancellation
-            async with asyncio.timeout(max(0.0, when - now)):
+            async with asyncio.timeout(max(_TICK, when - now)):
                 await self._wake.wait()
 
     async def _try(self, waiting: Waiting) -> None:
