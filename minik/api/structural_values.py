@@ -234,12 +234,22 @@ def _object(
         _embedded(errors, path, value)
     before = old if isinstance(old, Mapping) else {}
     for name, item in value.items():
-        if name in skip or (embedded and name in _IMPLICIT):
-            continue
         known = properties.get(name, additional)
+        if name in skip or (embedded and name in _IMPLICIT):
+            if name == "metadata" and known:
+                _narrowed(errors, child(path, name), item, known)
+            continue
         if isinstance(known, Mapping):
             _value(errors, child(path, name), item, before.get(name, _ABSENT), known)
     _junctors(errors, path, value, schema)
+
+
+def _narrowed(errors: Errors, path: Path, metadata: Mapping[str, Any], schema: JsonSchema) -> None:
+    """What a definition may demand of metadata: of the names."""
+    for name in ("name", "generateName"):
+        known = (schema.get("properties") or {}).get(name)
+        if known and metadata.get(name) is not None:
+            _value(errors, child(path, name), metadata[name], _ABSENT, known)
 
 
 def _embedded(errors: Errors, path: Path, value: Mapping[str, Any]) -> None:

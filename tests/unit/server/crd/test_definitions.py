@@ -6,15 +6,19 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 
-from minik.api import meta
+from minik.api import cel, meta
+from minik.api.apiextensions_v1.customresourcedefinition import RESOURCE
+from minik.api.apiextensions_v1.customresourcedefinition import warnings as warnings_of
 from minik.api.apiextensions_v1.names import FINALIZER, plan_status
 from minik.api.builtin import builtin_registry
 from minik.server.crd.kinds import follow
 from minik.server.local import LocalTransport
+from minik.server.request import Request
 from minik.storage.cache import Cache
-from tests.support.apiserver import Running, running
+from tests.support.apiserver import ADMIN, Running, running
 from tests.unit.server.crd.conftest import CRDS, MERGE, Obj, crd, path, version, widget
 
 
@@ -108,7 +112,7 @@ LIST_MAP = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list
         (spec(FIELD, {"type": "string", "pattern": "("}), f'{SHOWN}.pattern: Invalid value: "(": must be a valid regular expression'),
         (spec(FIELD, {"type": "object", "properties": {"a": TEXT}, "additionalProperties": TEXT}),
          f"{SHOWN}.additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive"),
-        (spec(FIELD, {"type": "string", "anyOf": [{"type": "string"}]}), f"{SHOWN}.anyOf[0].type: Forbidden: must be empty to be structural"),
+        (spec(FIELD, {"type": "string", "anyOf": [TEXT]}), f"{SHOWN}.anyOf[0].type: Forbidden: must be empty to be structural"),
         (spec(FIELD, {"type": "object", "oneOf": [{"properties": {"z": {"minimum": 1}}}]}),
          f"{SHOWN}.properties[z]: Required value: because it is defined in {SHOWN}.oneOf[0].properties[z]"),
         (spec(FIELD, {"type": "integer", "default": "x"}), f'{SHOWN}.default: Invalid value: "string":'),
@@ -239,3 +243,69 @@ async def test_openapi_follows_the_definition(run: Running, api: LocalTransport)
     assert "apis/example.com/v2" not in after
     assert after["apis/example.com/v1"] != hashes["apis/example.com/v1"]
     assert after["apis/apps/v1"] == hashes["apis/apps/v1"]
+
+
+async def test_two_at_once_do_not_get_the_same_name(
+    run: Running, api: LocalTransport, refused: Callable[..., Any]
+) -> None:
+    release = run.server.core.reserved.hold(RESOURCE, "example.com Widget=wheels.example.com")  # a write under way
+    error = await refused(api, "POST", CRDS, crd())
+    assert (error.code, error.details["retryAfterSeconds"]) == (429, 1)
+    release()
+    await api.request("POST", CRDS, body=crd())
+    await api.request("POST", CRDS, body=crd("wheels"))
+    assert not run.server.core.reserved.held(RESOURCE)
+
+
+def with_rules(*rules: Obj, **fields: Any) -> Obj:
+    made = version(spec={"a": {"type": "string"}, **fields})
+    made["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = list(rules)
+    return crd("widgets", made)
+
+
+async def test_rules_that_cannot_be_enforced_are_named_in_a_warning(run: Running, refused: Callable[..., Any]) -> None:
+    async def warnings(definition: Obj) -> list[str]:
+        body = orjson.dumps(definition)
+        asked = {"dryRun": ("All",)}
+        certificate = {"cn": ADMIN.name, "o": ["system:masters"], "der": b""}
+        request = Request("POST", CRDS, asked, {}, body, False, "application/json", ADMIN, certificate=certificate)
+        response = await run.server.handler(request)
+        assert response.status == 201, response.obj
+        return request.warnings
+
+    if not cel.available():
+        assert "is not enforced" in (await warnings(with_rules({"rule": "self.a == 'x'"})))[0]
+        return
+    assert await warnings(with_rules({"rule": "self.a == 'x'"})) == []
+    (said,) = await warnings(
+        with_rules({"rule": "self.l.isSorted()"}, l={"type": "array", "items": {"type": "string"}})
+    )
+    where = "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0]"
+    assert said.startswith(f'{where}: this rule is not enforced: "self.l.isSorted()":')
+    dated = {"type": "string", "format": "date-time"}
+    (said,) = await warnings(with_rules({"rule": "self.when > timestamp('2020-01-01T00:00:00Z')"}, when=dated))
+    assert "fields of formats date, date-time" in said
+    wrong = await refused(run.local(), "POST", CRDS, with_rules({"rule": "self.a =="}))
+    assert f"{where}.rule: Invalid value:" in wrong.message
+    assert "compilation failed: " in wrong.message
+
+
+async def test_names_may_be_narrowed(api: LocalTransport, refused: Callable[..., Any]) -> None:
+    made = version(spec={"a": {"type": "string"}})
+    name = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 3}}}
+    made["schema"]["openAPIV3Schema"]["properties"]["metadata"] = name
+    await api.request("POST", CRDS, body=crd("widgets", made))
+    await api.request("POST", path(), body=widget("abc"))
+    assert "metadata.name: Too long" in (await refused(api, "POST", path(), widget("abcd"))).message
+
+
+async def test_conversion_webhooks_are_accepted_with_a_warning(api: LocalTransport) -> None:
+    definition = crd()
+    definition["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {"clientConfig": {"url": "https://example.com/convert"}, "conversionReviewVersions": ["v1"]},
+    }
+    made = await api.request("POST", CRDS, body=definition)
+    assert warnings_of(made) == [
+        "spec.conversion: conversion webhooks are not called: objects are converted between versions by name alone"
+    ]
