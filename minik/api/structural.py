@@ -37,7 +37,8 @@ class Structural:
     """One node of a structural schema, read from its JSONSchemaProps. `schema` keeps them all, for validation."""
 
     __slots__ = (
-        "additional", "default", "embedded", "items", "nullable", "preserve", "properties", "schema", "unenforced", "with_defaults",
+        "additional", "default", "embedded", "has_keys", "has_rules", "items", "nullable", "preserve", "properties", "schema", "unenforced",
+        "with_defaults",
     )  # fmt: skip
 
     def __init__(self, schema: JsonSchema) -> None:
@@ -64,6 +65,11 @@ class Structural:
         elif additional is not None:
             self.additional = bool(additional)
         self.with_defaults = [name for name, each in self.properties.items() if each.default is not None]
+        below = [n for n in (*self.properties.values(), self.items, self.additional) if isinstance(n, Structural)]
+        self.has_keys: bool = schema.get(LIST_TYPE) in ("map", "set") or any(node.has_keys for node in below)
+        """Whether there is a list here or anywhere below that holds nothing twice."""
+        self.has_rules: bool = bool(schema.get(RULES)) or any(node.has_rules for node in below)
+        """Whether there is a rule in CEL here or anywhere below."""
 
 
 Unknown = list[str]

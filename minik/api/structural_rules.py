@@ -127,6 +127,8 @@ def check_rules(new: ROObj, old: ROObj | None, root: Structural) -> Sequence[Fie
 
 def _walk(errors: Errors, path: Path, value: Any, old: Any, node: Structural, *, root: bool = False) -> None:
     """`old`: the value before, None if there was none that can be compared. Of what has not changed only transitions are judged."""
+    if not node.has_rules:
+        return
     rules = node.schema.get(RULES)
     if rules and not (value is None and node.nullable):
         _apply(errors, path, value, old, node, rules, root=root)

@@ -14,7 +14,7 @@ from typing import Any
 
 from minik.api.errors import FieldError, Path, duplicate, invalid, required, show, too_many
 from minik.api.meta import ROObj
-from minik.api.structural import EMBEDDED, INT_OR_STRING, LIST_MAP_KEYS, LIST_TYPE, RULES, JsonSchema, Structural
+from minik.api.structural import EMBEDDED, INT_OR_STRING, LIST_MAP_KEYS, LIST_TYPE, JsonSchema, Structural
 from minik.api.structural_formats import FORMATS
 from minik.api.validation import Errors, labels
 
@@ -28,8 +28,10 @@ def validate(new: ROObj, old: ROObj | None, root: Structural) -> Sequence[FieldE
     errors: Errors = []
     _object(errors, Path(""), new, old if old is not None else _ABSENT, root.schema, skip=_IMPLICIT)
     _lists(errors, Path(""), new, old if old is not None else _ABSENT, root)
-    if not errors:
-        _rules(errors, new, old, root)
+    if root.has_rules and not errors:
+        from minik.api.structural_rules import check_rules
+
+        errors += check_rules(new, old, root)
     return errors
 
 
@@ -40,20 +42,6 @@ def validate_default(value: Any, schema: JsonSchema, path: Path) -> Sequence[Fie
     _value(errors, Path(""), value, _ABSENT, schema)
     _lists(errors, Path(""), value, _ABSENT, node)
     return [FieldError(each.reason, f"{path}.{each.field}" if each.field else path, each.body) for each in errors]
-
-
-def _rules(errors: Errors, new: ROObj, old: ROObj | None, root: Structural) -> None:
-    if not has_rules(root):
-        return
-    from minik.api.structural_rules import check_rules
-
-    errors += check_rules(new, old, root)
-
-
-def has_rules(node: Structural) -> bool:
-    """Whether there is a rule in CEL anywhere in a schema."""
-    below = [*node.properties.values(), *(n for n in (node.items, node.additional) if isinstance(n, Structural))]
-    return bool(node.schema.get(RULES)) or any(map(has_rules, below))
 
 
 def child(path: Path, name: str) -> Path:
@@ -310,7 +298,7 @@ def _composite(path: Path, what: str) -> FieldError:
 
 def _lists(errors: Errors, path: Path, value: Any, old: Any, node: Structural) -> None:
     """Lists that are sets or maps hold nothing twice (`pkg/apiserver/schema/listtype`)."""
-    if old is not _ABSENT and old == value:
+    if not node.has_keys or (old is not _ABSENT and old == value):
         return
     if isinstance(value, Mapping):
         before = old if isinstance(old, Mapping) else {}
