@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from minik.server.admission.quota import QuotaUse
     from minik.server.authn.tokens import ServiceAccountTokens
     from minik.server.authz.access import Access
+    from minik.server.subresources.healthy import HealthyPods
     from minik.storage.base import Store
     from minik.storage.cache import Cache
 
@@ -36,6 +37,7 @@ class Core:
     access: Access
     """Who may do what, for checks beyond the one of the request itself."""
     quotas: QuotaUse
+    healthy: HealthyPods
     streaming: dict[tuple[str, str], object] = field(default_factory=dict)
     reserved: Reserved = field(default_factory=Reserved)
     """What writes under way hold."""

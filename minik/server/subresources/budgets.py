@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from minik.api import errors, meta, times
-from minik.api.core_v1 import pods
 from minik.api.errors import Conflict, StatusError, Timeout, TooManyRequests
 from minik.api.meta import Obj, ROObj
 from minik.api.policy_v1 import poddisruptionbudget as budgets
@@ -127,25 +126,13 @@ def _granted(budget: ROObj, now: datetime) -> set[str]:
 
 
 def has_enough_without(core: Core, budget: ROObj, pod: ROObj) -> bool:
-    """Whether, of the budget's pods, so many others are healthy and stay as it wants. Looks at as many pods as it takes."""
-    missing = (budget.get("status") or {}).get("desiredHealthy") or 0
-    if missing <= 0:
+    """Whether, of the budget's pods, so many others are healthy and stay as it wants."""
+    wanted = (budget.get("status") or {}).get("desiredHealthy") or 0
+    if wanted <= 0:
         return True
-    namespace, going = meta.namespace(budget), core.reserved.held(EVICTIONS)
-    granted = _granted(budget, core.clock.now())
-    selector = budgets.selector_of(budget)
-    for entry in core.cache.list("pods", namespace):
-        other = entry.obj
-        name = meta.name(other)
-        if (
-            name != meta.name(pod)
-            and name not in granted
-            and selector.matches(meta.labels(other))
-            and not meta.is_deleting(other)
-            and pods.is_ready(other)
-            and f"{namespace}/{name}" not in going
-        ):
-            missing -= 1
-            if not missing:
-                return True
-    return False
+    healthy = core.healthy.of(budget)
+    prefix = meta.namespace(budget) + "/"
+    going = {key.removeprefix(prefix) for key in core.reserved.held(EVICTIONS) if key.startswith(prefix)}
+    going |= _granted(budget, core.clock.now())
+    going.add(meta.name(pod))
+    return len(healthy) - sum(name in healthy for name in going) >= wanted
