@@ -9,6 +9,7 @@ from __future__ import annotations
 from minik.client.controller import Controller
 from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
+    claimprotection,
     clusterroleaggregation,
     cronjob,
     csrapproving,
@@ -21,6 +22,7 @@ from minik.controllers import (
     endpoints,
     endpointslice,
     endpointslicemirroring,
+    ephemeralvolume,
     garbagecollector,
     horizontalpodautoscaler,
     ipaddresses,
@@ -29,6 +31,8 @@ from minik.controllers import (
     namespace,
     nodeipam,
     nodelifecycle,
+    persistentvolume,
+    persistentvolumeclaim,
     podgc,
     replicaset,
     replicationcontroller,
@@ -82,6 +86,10 @@ def built_in(
         loadbalancer.controller(api_port=api_port),
         resourceclaim.PODS,
         resourceclaim.CLAIMS,
+        persistentvolumeclaim.CONTROLLER,
+        persistentvolume.CONTROLLER,
+        claimprotection.CONTROLLER,
+        ephemeralvolume.CONTROLLER,
         podgc.CONTROLLER,
         disruption.CONTROLLER,
         disruption.STALE,

@@ -37,6 +37,22 @@ def ip_of(pod: ROObj, family: str) -> str:
     return next((text for text in several if text and (":" in text) == (family == "IPv6")), "")
 
 
+def ephemeral_claim(pod: ROObj, volume: str) -> str:
+    """The name of the claim behind a generic ephemeral volume."""
+    return f"{pod['metadata']['name']}-{volume}"
+
+
+def claim_names(pod: ROObj) -> list[str]:
+    """The names of the PersistentVolumeClaims it uses, those made for it included."""
+    found = []
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        if volume.get("persistentVolumeClaim") is not None:
+            found.append(volume["persistentVolumeClaim"].get("claimName") or "")
+        elif volume.get("ephemeral") is not None:
+            found.append(ephemeral_claim(pod, volume["name"]))
+    return found
+
+
 def is_finished(pod: ROObj) -> bool:
     """Succeeded or Failed: it will not run again."""
     return (pod.get("status") or {}).get("phase") in TERMINAL

@@ -1,0 +1,351 @@
+"""PersistentVolumeClaims: each gets the volume that suits it, or one made for it. Half of the binder; `persistentvolume.py` is the other.
+
+A binding is four writes, each good to stop after: the volume names the claim, the volume is Bound, the claim names the volume, the claim is
+Bound. Every write carries the revision it goes by, so of two claims that choose one volume the second is refused and looks again.
+`plan_claim` decides what is next. Upstream: `pkg/controller/volume/persistentvolume` (syncClaim).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from minik.api import meta
+from minik.api.core_v1 import nodes, volumes
+from minik.api.errors import AlreadyExists, NotFound
+from minik.api.meta import Key, Obj, ROObj
+from minik.api.storage_v1 import storageclass
+from minik.client.controller import DONE, Context, Controller, Result, Scope, can, maps_with
+from minik.controllers.common.node_directories import plan_directory
+from minik.controllers.common.volume_index import BY_CLAIM, BY_CLASS, by_claim, by_class
+
+CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", storageclass.RESOURCE
+_PENDING = "minik.pending-claims"
+_BY_VOLUME = "minik.claims-of-volume"
+_LOST = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
+_MISBOUND = "Two claims are bound to the same volume, this one is bound incorrectly"
+
+Step = Literal["wait", "class", "bind", "provision", "lost", "settle"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPlan:
+    """What is next. `reason` and `message` make an Event."""
+
+    step: Step
+    volume: ROObj | None = None
+    reason: str = ""
+    message: str = ""
+    warning: bool = False
+    storage_class: str = ""
+
+
+def plan_claim(
+    claim: ROObj, volume: ROObj | None, candidates: Sequence[ROObj], classes: Mapping[str, ROObj]
+) -> ClaimPlan:
+    """`volume`: the one that the claim names, if there is one. `candidates`: free ones of its class, and those meant for it. Pure."""
+    if volumes.is_bound(claim) or volumes.BIND_COMPLETED in meta.annotations(claim):
+        return _plan_bound(claim, volume)
+    if meta.is_deleting(claim):
+        return ClaimPlan("wait")
+    if volumes.volume_name(claim):
+        return _plan_named(claim, volume)
+    if not volumes.has_class(claim):
+        found = storageclass.default_of(list(classes.values()))
+        if found is not None:
+            return ClaimPlan("class", storage_class=meta.name(found))
+    name = volumes.class_of(claim)
+    of_class = classes.get(name)
+    waits = of_class is not None and storageclass.waits(of_class) and not _selected_node(claim)
+    meant = [each for each in candidates if volumes.claim_ref(each) is not None]
+    best = volumes.best_for(meant if waits else candidates, claim)
+    if best is not None:
+        return ClaimPlan("bind", best)
+    if waits:
+        text = "waiting for first consumer to be created before binding"
+        return ClaimPlan("wait", reason="WaitForFirstConsumer", message=text)
+    if not name:
+        text = "no persistent volumes available for this claim and no storage class is set"
+        return ClaimPlan("wait", reason="FailedBinding", message=text)
+    return ClaimPlan("provision")
+
+
+def _selected_node(claim: ROObj) -> str:
+    return meta.annotations(claim).get(volumes.SELECTED_NODE, "")
+
+
+def _plan_bound(claim: ROObj, volume: ROObj | None) -> ClaimPlan:
+    if not volumes.volume_name(claim):
+        text = "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!"
+        return ClaimPlan("lost", reason="ClaimLost", message=text, warning=True)
+    if volume is None:
+        return ClaimPlan("lost", reason="ClaimLost", message=_LOST, warning=True)
+    ref = volumes.claim_ref(volume)
+    if ref is None or volumes.is_for(volume, claim):
+        return ClaimPlan("bind" if ref is None or not ref.get("uid") else "settle", volume)
+    return ClaimPlan("lost", reason="ClaimMisbound", message=_MISBOUND, warning=True)
+
+
+def _plan_named(claim: ROObj, volume: ROObj | None) -> ClaimPlan:
+    """Somebody said which volume it is to be."""
+    if volume is None:
+        return ClaimPlan("wait")
+    if volumes.claim_ref(volume) is None:
+        why = _mismatch(volume, claim)
+        if why:
+            text = f'Cannot bind to requested volume "{meta.name(volume)}": {why}'
+            return ClaimPlan("wait", reason="VolumeMismatch", message=text, warning=True)
+        return ClaimPlan("bind", volume)
+    if volumes.is_for(volume, claim):
+        return ClaimPlan("bind", volume)
+    text = f'volume "{meta.name(volume)}" already bound to a different claim.'
+    return ClaimPlan("wait", reason="FailedBinding", message=text, warning=True)
+
+
+def _mismatch(volume: ROObj, claim: ROObj) -> str:
+    if volumes.capacity(volume) < volumes.requested(claim):
+        return "requested PV is too small"
+    if volumes.class_of(volume) != volumes.class_of(claim):
+        return "storageClassName does not match"
+    if (claim["spec"].get("volumeMode") or "Filesystem") != (volume["spec"].get("volumeMode") or "Filesystem"):
+        return "incompatible volumeMode"
+    if not set(volumes.access_modes(claim)) <= set(volumes.access_modes(volume)):
+        return "incompatible accessMode"
+    return ""
+
+
+# --- doing it ----------------------------------------------------------------------------------------------------------------
+
+
+async def reconcile(ctx: Context, key: Key) -> Result:
+    claim = ctx.cache(CLAIMS).get(key)
+    if claim is None:
+        return DONE
+    classes = {meta.name(each): each for each in ctx.cache(CLASSES).list()}
+    known = ctx.cache(VOLUMES)
+    volume = await _named_volume(ctx, claim)
+    free = known.by_index(BY_CLASS, volumes.class_of(claim))
+    meant = known.by_index(BY_CLAIM, str(key))
+    plan = plan_claim(claim, volume, [*meant, *free], classes)
+    if plan.reason:
+        kind = "Warning" if plan.warning else "Normal"
+        if plan.step != "lost" or volumes.phase(claim) != "Lost":
+            ctx.recorder.event(claim, kind, plan.reason, plan.message)
+    match plan.step:
+        case "class":
+            draft = _draft(claim)
+            draft["spec"]["storageClassName"] = plan.storage_class
+            await ctx.client.update(CLAIMS, draft)
+        case "bind" | "settle":
+            assert plan.volume is not None
+            await _bind(ctx, plan.volume, claim)
+        case "provision":
+            await _provision(ctx, claim, classes)
+        case "lost":
+            await _set_status(ctx, claim, {"phase": "Lost"})
+        case "wait":
+            await _set_status(ctx, claim, {"phase": "Pending"})
+    return DONE
+
+
+async def _named_volume(ctx: Context, claim: ROObj) -> ROObj | None:
+    """The volume that the claim names. The cache may just not have it yet: a bound claim without one would be Lost."""
+    name = volumes.volume_name(claim)
+    if not name:
+        return None
+    found = ctx.cache(VOLUMES).get(Key("", name))
+    if found is None and volumes.is_bound(claim):
+        try:
+            return await ctx.client.get(VOLUMES, name)
+        except NotFound:
+            return None
+    return found
+
+
+def _draft(obj: ROObj) -> Obj:
+    """A copy whose spec and annotations may be changed."""
+    draft = meta.draft(obj)
+    draft["spec"] = dict(draft["spec"])
+    draft["metadata"]["annotations"] = dict(meta.annotations(obj))
+    return draft
+
+
+async def _bind(ctx: Context, volume: ROObj, claim: ROObj) -> None:
+    """The four writes, as far as they are missing. A Conflict is for the next call."""
+    volume = await _name_claim(ctx, volume, claim)
+    if volumes.phase(volume) != "Bound":
+        volume = await ctx.client.update_status(VOLUMES, volume, {"phase": "Bound"})
+    if volumes.volume_name(claim) != meta.name(volume) or volumes.BIND_COMPLETED not in meta.annotations(claim):
+        draft = _draft(claim)
+        if not volumes.volume_name(claim):
+            draft["spec"]["volumeName"] = meta.name(volume)
+            draft["metadata"]["annotations"][volumes.BOUND_BY_CONTROLLER] = "yes"
+        draft["metadata"]["annotations"][volumes.BIND_COMPLETED] = "yes"
+        claim = await ctx.client.update(CLAIMS, draft)
+    volume = await _grow(ctx, volume, claim)
+    status: Obj = {"phase": "Bound", "accessModes": list(volumes.access_modes(volume))}
+    held = (claim.get("status") or {}).get("capacity")
+    if held is None or _is_ours(volume):
+        status["capacity"] = {"storage": volume["spec"]["capacity"]["storage"]}
+    await _set_status(ctx, claim, status)
+
+
+async def _name_claim(ctx: Context, volume: ROObj, claim: ROObj) -> ROObj:
+    ref = volumes.claim_ref(volume)
+    if ref is not None and ref.get("uid") == meta.uid(claim):
+        return volume
+    draft = _draft(volume)
+    if ref is None:
+        draft["metadata"]["annotations"][volumes.BOUND_BY_CONTROLLER] = "yes"
+    draft["spec"]["claimRef"] = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "namespace": meta.namespace(claim),
+        "name": meta.name(claim),
+        "uid": meta.uid(claim),
+        "resourceVersion": claim["metadata"]["resourceVersion"],
+    }
+    return await ctx.client.update(VOLUMES, draft)
+
+
+def _is_ours(volume: ROObj) -> bool:
+    return meta.annotations(volume).get(volumes.PROVISIONED_BY) == volumes.NODE_DIRECTORY
+
+
+async def _grow(ctx: Context, volume: ROObj, claim: ROObj) -> ROObj:
+    """A directory is as large as one says; other volumes are their drivers' to expand."""
+    if volumes.requested(claim) <= volumes.capacity(volume):
+        return volume
+    if not _is_ours(volume):
+        text = "waiting for an external controller to expand this PVC"
+        ctx.recorder.event(claim, "Normal", "ExternalExpanding", text)
+        return volume
+    draft = _draft(volume)
+    draft["spec"]["capacity"] = {
+        **volume["spec"]["capacity"],
+        "storage": claim["spec"]["resources"]["requests"]["storage"],
+    }
+    grown = await ctx.client.update(VOLUMES, draft)
+    ctx.recorder.event(claim, "Normal", "VolumeResizeSuccessful", "Resize volume succeeded")
+    return grown
+
+
+async def _set_status(ctx: Context, claim: ROObj, status: Obj) -> None:
+    current = claim.get("status") or {}
+    if all(current.get(field) == value for field, value in status.items()):
+        return
+    await ctx.client.update_status(CLAIMS, claim, {**current, **status})
+
+
+async def _provision(ctx: Context, claim: ROObj, classes: Mapping[str, ROObj]) -> None:
+    name = volumes.class_of(claim)
+    storage_class = classes.get(name)
+    if storage_class is None:
+        text = f'storageclass.storage.k8s.io "{name}" not found'
+        ctx.recorder.event(claim, "Warning", "ProvisioningFailed", text)
+        await _set_status(ctx, claim, {"phase": "Pending"})
+        return
+    provisioner = storage_class["provisioner"]
+    if provisioner == storageclass.NO_PROVISIONER:
+        text = f'no volume of storage class "{name}" suits, and the class makes none'
+        ctx.recorder.event(claim, "Warning", "ProvisioningFailed", text)
+        await _set_status(ctx, claim, {"phase": "Pending"})
+        return
+    claim = await _say_who_provides(ctx, claim, provisioner)
+    if provisioner != volumes.NODE_DIRECTORY:
+        text = (
+            f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the system"
+            " administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered."
+        )
+        ctx.recorder.event(claim, "Normal", "ExternalProvisioning", text)
+        await _set_status(ctx, claim, {"phase": "Pending"})
+        return
+    await _make_directory(ctx, claim, storage_class)
+
+
+async def _say_who_provides(ctx: Context, claim: ROObj, provisioner: str) -> ROObj:
+    wanted = dict.fromkeys((volumes.PROVISIONER, volumes.BETA_PROVISIONER), provisioner)
+    if wanted.items() <= meta.annotations(claim).items():
+        return claim
+    draft = _draft(claim)
+    draft["metadata"]["annotations"] |= wanted
+    return await ctx.client.update(CLAIMS, draft)
+
+
+async def _make_directory(ctx: Context, claim: ROObj, storage_class: ROObj) -> None:
+    plan = plan_directory(claim, storage_class, ctx.cache("nodes").list())
+    if plan.volume is not None:
+        try:
+            await ctx.client.create(VOLUMES, plan.volume)
+        except AlreadyExists:
+            return  # the cache will show it
+        text = f"Successfully provisioned volume {meta.name(plan.volume)}"
+        ctx.recorder.event(claim, "Normal", "ProvisioningSucceeded", text)
+        return
+    ctx.recorder.event(claim, "Warning", "ProvisioningFailed", plan.problem)
+    if plan.node_is_gone:  # the scheduler chooses another
+        draft = _draft(claim)
+        draft["metadata"]["annotations"].pop(volumes.SELECTED_NODE, None)
+        await ctx.client.update(CLAIMS, draft)
+
+
+# --- what brings a claim back --------------------------------------------------------------------------------------------------
+
+
+def _pending(claim: ROObj) -> Iterable[str]:
+    return () if volumes.is_bound(claim) else (volumes.class_of(claim) if volumes.has_class(claim) else "-",)
+
+
+def _by_volume(claim: ROObj) -> Iterable[str]:
+    name = volumes.volume_name(claim)
+    return (name,) if name else ()
+
+
+def _of_volume(scope: Scope, volume: ROObj) -> Iterable[Key]:
+    """The claim it names, those that name it, and if it is free those that wait for one of its class."""
+    claims = scope.cache(CLAIMS)
+    ref = volumes.claim_ref(volume)
+    found = {meta.key(claim) for claim in claims.by_index(_BY_VOLUME, meta.name(volume))}
+    if ref is not None:
+        found.add(Key(ref.get("namespace") or "", ref.get("name") or ""))
+    elif volumes.phase(volume) == "Available":
+        found |= {meta.key(claim) for claim in claims.by_index(_PENDING, volumes.class_of(volume))}
+    return found
+
+
+def _of_class(scope: Scope, storage_class: ROObj) -> Iterable[Key]:
+    claims = scope.cache(CLAIMS)
+    without = claims.by_index(_PENDING, "-") if storageclass.is_default(storage_class) else ()
+    return {meta.key(claim) for claim in (*claims.by_index(_PENDING, meta.name(storage_class)), *without)}
+
+
+def _waits_for_any_node(scope: Scope, node: ROObj) -> Iterable[Key]:
+    """Immediate claims that found no node to lie on."""
+    if not nodes.is_ready(node):
+        return ()
+    classes = [each for each in scope.cache(CLASSES).list() if each["provisioner"] == volumes.NODE_DIRECTORY]
+    names = [meta.name(each) for each in classes if not storageclass.waits(each)]
+    return {meta.key(claim) for name in names for claim in scope.cache(CLAIMS).by_index(_PENDING, name)}
+
+
+def _becomes_usable(old: ROObj, new: ROObj) -> bool:
+    return nodes.is_ready(old) != nodes.is_ready(new) or nodes.is_schedulable(old) != nodes.is_schedulable(new)
+
+
+CONTROLLER = Controller(
+    "persistent-volume-claim",
+    primary=CLAIMS,
+    triggers=[
+        maps_with(VOLUMES, _of_volume),
+        maps_with(CLASSES, _of_class),
+        maps_with("nodes", _waits_for_any_node, when=_becomes_usable),
+    ],
+    reconcile=reconcile,
+    indexes={
+        CLAIMS: {_PENDING: _pending, _BY_VOLUME: _by_volume},
+        VOLUMES: {BY_CLASS: by_class, BY_CLAIM: by_claim},
+    },
+    rbac=[can("update", f"{CLAIMS},{CLAIMS}/status,{VOLUMES},{VOLUMES}/status"), can("create,get", VOLUMES)],
+    component="persistentvolume-controller",
+)
