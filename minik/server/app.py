@@ -159,6 +159,7 @@ class ApiServer:
             "/": self._root,
             "/version": version,
             "/metrics": metrics_endpoint(metrics),
+            "/.well-known/openid-configuration": self._issuer,
             "/openid/v1/jwks": self._jwks,
             LINK_PATH: links.handle,
             **nodes.endpoints(ca_certificate=settings.ca_certificate, sign_node_csr=settings.sign_node_csr),
@@ -181,6 +182,9 @@ class ApiServer:
     async def _root(self, _request: Request) -> Response:
         groups = [f"/apis/{g}" for g in self.registry.groups() if g]
         return Response(obj={"paths": sorted((*self._paths, *(f"/{p}" for p in self._prefixes), *groups))})
+
+    async def _issuer(self, _request: Request) -> Response:
+        return Response(obj=self.tokens.discovery())
 
     async def _jwks(self, _request: Request) -> Response:
         return Response(obj=self.tokens.jwks(), content_type="application/jwk-set+json")

@@ -187,6 +187,16 @@ class ServiceAccountTokens:
             if entry is None or meta.uid(entry.obj) != ref["uid"]:
                 raise Unauthorized("Unauthorized")
 
+    def discovery(self) -> dict[str, Any]:
+        """What /.well-known/openid-configuration says of the issuer (KEP-1393)."""
+        return {
+            "issuer": self.issuer,
+            "jwks_uri": f"{self.issuer}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }
+
     def jwks(self) -> dict[str, Any]:
         """The public key as a JSON Web Key Set, for /openid/v1/jwks."""
         import jwt

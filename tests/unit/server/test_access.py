@@ -164,6 +164,23 @@ async def test_can_i(run: Running) -> None:
     assert got["status"]["allowed"] is False
 
 
+async def test_the_issuer_tells_how_its_tokens_are_checked(run: Running) -> None:
+    """As an OIDC client does: from the issuer in the token to the keys, and with them to the claims."""
+    import jwt
+
+    made = await token(run, audiences=["mine"])
+    issuer = jwt.decode(made, options={"verify_signature": False})["iss"]
+    pods = User("system:serviceaccount:default:default", frozenset({"system:serviceaccounts", "system:authenticated"}))
+    response, _ = await send(run, "GET", "/.well-known/openid-configuration", user=pods)
+    assert response.obj is not None
+    assert response.obj["issuer"] == issuer and response.obj["jwks_uri"].startswith(issuer)
+    keys, _ = await send(run, "GET", response.obj["jwks_uri"].removeprefix(issuer), user=pods)
+    assert keys.obj is not None
+    key = jwt.PyJWK(dict(keys.obj["keys"][0]))
+    claims = jwt.decode(made, key, algorithms=response.obj["id_token_signing_alg_values_supported"], audience="mine")
+    assert claims["sub"] == pods.name
+
+
 async def test_token_lifetimes(run: Running) -> None:
     with pytest.raises(Exception, match="may not specify a duration less than 10 minutes"):
         await token(run, expirationSeconds=10)
