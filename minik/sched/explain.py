@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 4096
 """Pods whose last decision is kept: the oldest goes first."""
-NODES_REFUSED = 20
+NODES_REFUSED, NODES_REFUSED_OF_PLACED = 20, 5
 """Nodes that a refusal is kept of with its numbers; beyond, how many there were of each kind."""
 BEST = 3
 """Nodes whose scores are kept: the chosen one and those that came close."""
@@ -86,7 +86,8 @@ def record_of(decision: Decision, *, at: str, message: str = "", nominated: str 
     counts: Counter[tuple[str, str]] = Counter()
     for no, number in decision.refusals.counts().items():
         counts[no.filter, ", ".join(no.reasons)] += number
-    some = [(name, decision.refusals[name]) for name in islice(decision.refusals, NODES_REFUSED)]
+    kept = NODES_REFUSED_OF_PLACED if decision.node else NODES_REFUSED
+    some = [(name, decision.refusals[name]) for name in islice(decision.refusals, kept)]
     return Record(
         at=at,
         node=decision.node,
