@@ -1,6 +1,9 @@
-"""`kubectl top` of real containers, measured from their cgroups."""
+"""`kubectl top` of real containers, measured from their cgroups, and an autoscaler that follows them."""
 
 from __future__ import annotations
+
+import itertools
+import json
 
 import pytest
 
@@ -37,3 +40,32 @@ def test_top(each_kubectl: Kubectl) -> None:
     assert name == "one"
     assert int(cpu.removesuffix("m")) > 100
     assert int(memory.removesuffix("Mi")) > MIB
+
+
+def test_an_autoscaler_follows_a_real_load(kubectl: Kubectl) -> None:
+    template = pod("load", BUSY)
+    template["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "50m"}, "limits": {"cpu": "200m"}}  # type: ignore[index]  # a plain dict
+    kubectl.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "load"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "load"}},
+                "template": {"metadata": template["metadata"], "spec": template["spec"]},
+            },
+        }
+    )
+    kubectl("rollout", "status", "deployment/load", "--timeout=60s")
+    kubectl("autoscale", "deployment", "load", "--min=1", "--max=2", "--cpu-percent=100")
+    bounds = itertools.cycle((2, 3))
+
+    def scaled() -> bool:
+        """Each change of its spec has it look again, so that the test need not wait until it does so by itself."""
+        kubectl("patch", "hpa", "load", "--type=merge", "-p", json.dumps({"spec": {"maxReplicas": next(bounds)}}))
+        return kubectl.get("deployment", "load")["spec"]["replicas"] >= 2  # type: ignore[no-any-return]  # JSON
+
+    until(scaled, "a second pod", every=1)
+    kubectl("rollout", "status", "deployment/load", "--timeout=60s")
+    described = kubectl("describe", "hpa", "load")
+    assert "reason: cpu resource utilization (percentage of request) above target" in described
