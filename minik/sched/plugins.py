@@ -88,11 +88,15 @@ def in_tree() -> Sequence[Plugin]:
         host_ports,
         node_affinity,
         node_name,
+        node_volume_limits,
         pod_affinity,
         resources,
         taints,
         topology_spread,
         unschedulable,
+        volume_binding,
+        volume_restrictions,
+        volume_zone,
     )
     from minik.sched.scores import balanced, image_locality, preferred_affinity, preferred_taints, spread
     from minik.sched.scores import pod_affinity as pods_liked
@@ -105,6 +109,15 @@ def in_tree() -> Sequence[Plugin]:
         Plugin("NodeAffinity", node_affinity.make, preferred_affinity.make, 2),
         Plugin("NodePorts", lambda _: host_ports.FILTER),
         Plugin("NodeResourcesFit", resources.make, fullness.make, 1),
+        Plugin("VolumeRestrictions", lambda _: volume_restrictions.FILTER, followers=volume_restrictions.FOLLOWERS),
+        Plugin("NodeVolumeLimits", lambda _: node_volume_limits.FILTER, followers=node_volume_limits.FOLLOWERS),
+        Plugin(
+            "VolumeBinding",
+            lambda _: volume_binding.FILTER,
+            steps=(volume_binding.STEP,),
+            followers=volume_binding.FOLLOWERS,
+        ),
+        Plugin("VolumeZone", lambda _: volume_zone.FILTER),
         Plugin("PodTopologySpread", topology_spread.make, spread.make, 2, followers=workloads.FOLLOWERS),
         Plugin(
             "InterPodAffinity", lambda _: pod_affinity.FILTER, pods_liked.make, 2, followers=(workloads.NAMESPACES,)

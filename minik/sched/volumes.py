@@ -1,0 +1,197 @@
+"""What the scheduler knows of volumes and claims, and which volumes a pod's claims would have on a node. Pure.
+
+`Volumes` lives in `Cluster.part`; the followers of `filters/volume_binding.py` keep it, its bind step notes in it what is assumed. The
+rules by which a volume suits a claim are `minik/api/core_v1/volumes.py`'s. Upstream: `pkg/scheduler/framework/plugins/volumebinding`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minik.api import meta
+from minik.api.core_v1 import pods, volumes
+from minik.api.meta import Key, ROObj
+from minik.api.storage_v1 import storageclass
+from minik.sched.snapshot import NodeInfo, PodInfo
+
+AFFINITY = "node(s) had volume node affinity conflict"
+NO_VOLUME = "node(s) didn't find available persistent volumes to bind"
+IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
+ONCE_POD = "ReadWriteOncePod"
+
+
+class ClaimsError(Exception):
+    """The pod cannot run anywhere as things are with its claims; the text is upstream's."""
+
+
+class Volumes:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Key, ROObj] = {}
+        self.volumes: dict[str, ROObj] = {}
+        self.classes: dict[str, ROObj] = {}
+        self.csi_nodes: dict[str, ROObj] = {}
+        self.assumed: dict[str, Key] = {}
+        """Volumes that are being bound: name → claim."""
+        self.users: dict[Key, set[str]] = {}
+        """ReadWriteOncePod claims in use: claim → uids of pods that have a node or are being bound."""
+        self.changed: dict[Key, list[asyncio.Future[None]]] = {}
+        """Who waits for a claim to change."""
+        self._free: dict[str, dict[str, ROObj]] = {}
+
+    def put_volume(self, volume: ROObj) -> None:
+        name = meta.name(volume)
+        self._forget(name)
+        self.volumes[name] = volume
+        if volumes.claim_ref(volume) is None:
+            self._free.setdefault(volumes.class_of(volume), {})[name] = volume
+        else:
+            self.assumed.pop(name, None)
+
+    def remove_volume(self, name: str) -> None:
+        self._forget(name)
+        self.volumes.pop(name, None)
+        self.assumed.pop(name, None)
+
+    def _forget(self, name: str) -> None:
+        old = self.volumes.get(name)
+        if old is not None:
+            self._free.get(volumes.class_of(old), {}).pop(name, None)
+
+    def put_claim(self, claim: ROObj) -> None:
+        key = meta.key(claim)
+        self.claims[key] = claim
+        self.tell(key)
+
+    def remove_claim(self, key: Key) -> None:
+        self.claims.pop(key, None)
+        self.tell(key)
+
+    def tell(self, key: Key) -> None:
+        """Wake who waits for the claim."""
+        for future in self.changed.pop(key, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def candidates(self, claim: ROObj) -> Iterable[ROObj]:
+        """Free volumes of the claim's class, and those meant for it, that nobody else is being given."""
+        key = meta.key(claim)
+        free = self._free.get(volumes.class_of(claim), {}).values()
+        meant = (v for v in self.volumes.values() if volumes.claim_ref(v) is not None and volumes.is_for(v, claim))
+        return [v for v in (*free, *meant) if self.assumed.get(meta.name(v), key) == key]
+
+
+@dataclass(slots=True)
+class PodClaims:
+    """A pod's claims, by what is to be done about them."""
+
+    bound: list[ROObj] = field(default_factory=list)
+    """Their volumes."""
+    waiting: list[ROObj] = field(default_factory=list)
+    """Claims whose volume is chosen with the node."""
+
+
+def claims_of(pod: PodInfo, known: Volumes) -> PodClaims:
+    """Raises ClaimsError."""
+    found = PodClaims()
+    for volume in pod.spec.get("volumes") or ():
+        is_ephemeral = volume.get("ephemeral") is not None
+        if is_ephemeral:
+            name = pods.ephemeral_claim(pod.obj, volume["name"])
+        elif volume.get("persistentVolumeClaim") is not None:
+            name = volume["persistentVolumeClaim"].get("claimName") or ""
+        else:
+            continue
+        claim = known.claims.get(Key(pod.key.namespace, name))
+        if claim is None:
+            if is_ephemeral:
+                raise ClaimsError(
+                    f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"'
+                )
+            raise ClaimsError(f'persistentvolumeclaim "{name}" not found')
+        if is_ephemeral and not meta.is_controlled_by(claim, pod.obj):
+            raise ClaimsError(
+                f'PVC "{pod.key.namespace}/{name}" was not created for pod "{pod.key}" (pod is not owner)'
+            )
+        if meta.is_deleting(claim):
+            raise ClaimsError(f'persistentvolumeclaim "{name}" is being deleted')
+        _sort(found, claim, known)
+    return found
+
+
+def _sort(found: PodClaims, claim: ROObj, known: Volumes) -> None:
+    name = meta.name(claim)
+    if volumes.is_bound(claim):
+        volume = known.volumes.get(volumes.volume_name(claim))
+        if volume is None or volumes.phase(claim) == "Lost":
+            gone = volumes.volume_name(claim)
+            raise ClaimsError(f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{gone}"')
+        found.bound.append(volume)
+        return
+    of_class = known.classes.get(volumes.class_of(claim))
+    if volumes.volume_name(claim) or of_class is None or not storageclass.waits(of_class):
+        raise ClaimsError(IMMEDIATE)
+    found.waiting.append(claim)
+
+
+@dataclass(slots=True)
+class Choice:
+    """What a pod's claims would have on a node: claim → the volume, or None for one that is to be made there."""
+
+    by_claim: dict[Key, ROObj | None] = field(default_factory=dict)
+
+
+def choose(waiting: Sequence[ROObj], node: NodeInfo, known: Volumes) -> Choice | str:
+    """A volume for each claim on the node, or why there is none."""
+    choice = Choice()
+    taken: set[str] = set()
+    for claim in sorted(waiting, key=volumes.requested):
+        selected = meta.annotations(claim).get(volumes.SELECTED_NODE)
+        if selected and selected != node.name:
+            return AFFINITY  # one is being made elsewhere
+        here = [
+            volume
+            for volume in known.candidates(claim)
+            if meta.name(volume) not in taken and volumes.is_on(volume, node.labels, node.name)
+        ]
+        volume = None if selected else volumes.best_for(here, claim)
+        if volume is not None:
+            taken.add(meta.name(volume))
+        elif not _can_be_made(claim, node, known):
+            return NO_VOLUME
+        choice.by_claim[meta.key(claim)] = volume
+    return choice
+
+
+def _can_be_made(claim: ROObj, node: NodeInfo, known: Volumes) -> bool:
+    storage_class = known.classes[volumes.class_of(claim)]
+    if storage_class["provisioner"] == storageclass.NO_PROVISIONER:
+        return False
+    terms: Sequence[Mapping[str, Any]] = storage_class.get("allowedTopologies") or ()
+    return not terms or any(
+        all(node.labels.get(row["key"]) in row["values"] for row in term.get("matchLabelExpressions") or ())
+        for term in terms
+    )
+
+
+def single_use(pod: PodInfo, known: Volumes) -> list[Key]:
+    """The pod's claims that only one pod at a time may use."""
+    keys = [Key(pod.key.namespace, name) for name in pods.claim_names(pod.obj)]
+    return [key for key in keys if ONCE_POD in volumes.access_modes(known.claims.get(key) or {})]
+
+
+def csi_volumes(pod: PodInfo, known: Volumes) -> Iterable[tuple[str, str]]:
+    """(driver, handle) of each volume by a CSI driver that the pod uses."""
+    for name in pods.claim_names(pod.obj):
+        claim = known.claims.get(Key(pod.key.namespace, name))
+        volume = known.volumes.get(volumes.volume_name(claim)) if claim is not None else None
+        source = (volume or {}).get("spec", {}).get("csi")
+        if source is not None:
+            yield source["driver"], source["volumeHandle"]
+    for inline in pod.spec.get("volumes") or ():
+        if inline.get("csi") is not None:
+            yield inline["csi"]["driver"], f"{pod.uid}/{inline['name']}"

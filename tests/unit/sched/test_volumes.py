@@ -1,0 +1,145 @@
+"""Pods and their volumes, through scheduler and binder on a real API server in simulated time; crashes in the midst of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from minik.api import meta
+from minik.api.core_v1 import volumes
+from minik.api.meta import Obj
+from minik.client.manager import Manager
+from minik.metrics import Metrics
+from tests.support.objects import node
+from tests.support.scheduling import Rig, scheduling
+from tests.unit.controllers.test_volumes import CLASSES, CONTROLLERS, PVCS, PVS, claim, storage_class, volume
+
+pytestmark = pytest.mark.looptime
+
+
+@contextlib.asynccontextmanager
+async def at_work(*nodes: Obj) -> AsyncIterator[Rig]:
+    async with scheduling(nodes or [node("n1"), node("n2")]) as rig:
+        manager = Manager(
+            CONTROLLERS, rig.server.local(), rig.server.server.registry, clock=rig.clock, entropy=rig.server.entropy, metrics=Metrics()
+        )  # fmt: skip
+        await manager.start()
+        await manager.wait_synced()
+        await rig.create(CLASSES, storage_class("standard", mode="WaitForFirstConsumer"))
+        try:
+            yield rig
+        finally:
+            await manager.close()
+
+
+def using(*claims: str) -> dict[str, Any]:
+    return {"volumes": [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]}
+
+
+def on(name: str) -> Obj:
+    terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [name]}]}]
+    return {"required": {"nodeSelectorTerms": terms}}
+
+
+async def test_a_directory_is_made_where_the_pod_goes_and_keeps_it_there() -> None:
+    async with at_work() as rig:
+        await rig.create(PVCS, claim("a", cls="standard"))
+        await rig.pod("p", **using("a"))
+        await rig.settle(5)
+        first = await rig.node_of("p")
+        bound = await rig.client.get(PVCS, "a", "default")
+        made = await rig.client.get(PVS, volumes.volume_name(bound))
+        assert first and meta.labels(made)[volumes.NODE_LABEL] == first and volumes.phase(bound) == "Bound"
+        await rig.client.delete("pods", "p", "default", grace_seconds=0)
+        for number in range(4):
+            await rig.pod(f"again-{number}", **using("a"))
+        await rig.settle(5)
+        assert {await rig.node_of(f"again-{number}") for number in range(4)} == {first}
+        assert len(await rig.names(PVS)) == 1
+
+
+async def test_a_local_volume_is_found_on_its_node() -> None:
+    async with at_work() as rig:
+        local = storage_class("local", mode="WaitForFirstConsumer", provisioner="kubernetes.io/no-provisioner")
+        await rig.create(CLASSES, local)
+        await rig.create(PVS, volume("v2", cls="local", nodeAffinity=on("n2")))
+        for name in ("a", "b"):
+            await rig.create(PVCS, claim(name, cls="local"))
+        await rig.settle(2)
+        assert (await rig.client.get(PVCS, "a", "default"))["status"]["phase"] == "Pending", "it waits for a pod"
+        await rig.pod("p", **using("a"))
+        await rig.settle(5)
+        assert await rig.node_of("p") == "n2"
+        await rig.pod("q", **using("b"))
+        await rig.settle(5)
+        assert await rig.node_of("q") == ""
+        assert (
+            "2 node(s) didn't find available persistent volumes to bind" in (await rig.events("FailedScheduling"))[-1]
+        )
+        await rig.create(PVS, volume("v1", cls="local", nodeAffinity=on("n1")))
+        await rig.settle(20)
+        assert await rig.node_of("q") == "n1", "a new volume helps"
+
+
+async def test_what_a_pod_waits_for() -> None:
+    async with at_work() as rig:
+        await rig.create(PVCS, claim("unbound"))
+        await rig.pod("p", **using("unbound"))
+        await rig.pod("q", **using("missing"))
+        await rig.settle(5)
+        said = await rig.events("FailedScheduling")
+        assert any("pod has unbound immediate PersistentVolumeClaims" in text for text in said)
+        assert any('persistentvolumeclaim "missing" not found' in text for text in said)
+        await rig.create(PVS, volume("v", nodeAffinity=on("n2")))
+        await rig.create(PVCS, claim("missing", cls="standard"))
+        await rig.settle(30)
+        assert await rig.node_of("p") == "n2" and await rig.node_of("q")
+
+
+async def test_two_pods_never_share_a_claim_for_one() -> None:
+    async with at_work() as rig:
+        await rig.create(PVCS, claim("one", cls="standard", modes=("ReadWriteOncePod",)))
+        for name in ("p", "q", "r"):
+            await rig.pod(name, **using("one"))
+        await rig.settle(20)
+        running = [name for name in ("p", "q", "r") if await rig.node_of(name)]
+        assert len(running) == 1
+        assert "ReadWriteOncePod access mode" in (await rig.events("FailedScheduling"))[-1]
+        await rig.client.delete("pods", running[0], "default", grace_seconds=0)
+        await rig.settle(20)
+        assert len([n for n in ("p", "q", "r") if n not in running and await rig.node_of(n)]) == 1
+
+
+async def test_volume_limits_and_zones() -> None:
+    async with at_work(node("n1", labels={"topology.kubernetes.io/zone": "z1"}), node("n2")) as rig:
+        csi = {"driver": "d.example.com", "volumeHandle": "h"}
+        allocatable = {"drivers": [{"name": "d.example.com", "nodeID": "n2", "allocatable": {"count": 1}}]}
+        await rig.create("csinodes.storage.k8s.io", {"metadata": {"name": "n2"}, "spec": allocatable})
+        for name in ("a", "b", "c"):
+            made = volume(f"v-{name}", hostPath=None, csi={**csi, "volumeHandle": name})
+            await rig.create(PVS, made)
+            await rig.create(PVCS, claim(name, volumeName=f"v-{name}"))
+        await rig.settle(2)
+        await rig.pod("a", nodeSelector={"kubernetes.io/hostname": "n2"}, **using("a"))
+        await rig.settle(2)
+        await rig.pod("b", nodeSelector={"kubernetes.io/hostname": "n2"}, **using("b"))
+        await rig.settle(5)
+        assert (await rig.node_of("a"), await rig.node_of("b")) == ("n2", "")
+        assert "exceed max volume count" in (await rig.events("FailedScheduling"))[-1]
+        labels = {"metadata": {"labels": {"topology.kubernetes.io/zone": "z1"}}}
+        await rig.client.patch(PVS, "v-c", "", labels)
+        await rig.pod("c", **using("c"))
+        await rig.settle(5)
+        assert await rig.node_of("c") == "n1"
+
+
+async def test_ephemeral_volumes_are_waited_for() -> None:
+    async with at_work() as rig:
+        template = {"spec": claim("x", cls="standard")["spec"]}
+        await rig.pod("p", volumes=[{"name": "s", "ephemeral": {"volumeClaimTemplate": template}}])
+        await rig.settle(10)
+        assert await rig.node_of("p")
+        assert volumes.phase(await rig.client.get(PVCS, "p-s", "default")) == "Bound"
