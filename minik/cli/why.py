@@ -67,7 +67,7 @@ def _headline(found: Mapping[str, Any]) -> str:
         "PlacedByOther": f"is on node {node}: somebody else than minik's scheduler bound it there.",
         "PlacedAtCreation": f"is on node {node}: it was created for that node (spec.nodeName), and no scheduler was asked.",
         "Static": f"is a static pod of node {node}: it stands for a file there, and no scheduler was asked.",
-        "Binding": f"goes to node {node}: its binding is under way.",
+        "Binding": f"goes to node {node}: its binding is under way{_steps(found['steps'])}.",
         "Finished": "has finished without ever being given a node.",
         "Deleting": "is being deleted; it will not be given a node any more.",
         "OtherScheduler": f"waits for another scheduler: its schedulerName is {found['scheduler']}, which is no profile of minik's.",
@@ -78,6 +78,10 @@ def _headline(found: Mapping[str, Any]) -> str:
         "Failed": "has no node yet.",
     }
     return f"{pod} {said.get(state, state)}"
+
+
+def _steps(steps: Sequence[str]) -> str:
+    return f" ({', '.join(steps)} {'comes' if len(steps) == 1 else 'come'} first)" if steps else ""
 
 
 def _gates(gates: Sequence[str]) -> str:

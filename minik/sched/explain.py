@@ -175,7 +175,8 @@ def explain(scheduler: Scheduler, pod: ROObj) -> Obj:
 
     `state` is one of: Placed, PlacedByOther, PlacedAtCreation, Static, Finished, Deleting, OtherScheduler, Gated, Waiting (not tried
     yet), Binding, Nominated (preemption makes room), Unschedulable, Failed (the last attempt ended with an error). `decision` is the
-    last one, null if there can be none; `remembered` says whether it was taken then or worked out anew now.
+    last one, null if there can be none; `remembered` says whether it was taken then or worked out anew now. `steps` are what has to
+    be done before a pod can be bound.
     """
     uid, node = meta.uid(pod), pods.node_name(pod)
     record = scheduler.explanations.of(uid)
@@ -184,6 +185,7 @@ def explain(scheduler: Scheduler, pod: ROObj) -> Obj:
         waiting = None
     if waiting is not None and waiting.state == "binding":
         node = node or scheduler.cluster.node_of(uid)
+    assumed = scheduler.assumed.get(meta.key(pod))
     remembered = record is not None and (record.node == node if node else not record.node)
     state = _state(scheduler, pod, record if remembered else None)
     decision: Record | None = record if remembered else None
@@ -198,6 +200,7 @@ def explain(scheduler: Scheduler, pod: ROObj) -> Obj:
         "priority": pod["spec"].get("priority") or 0,
         "state": state,
         "node": node or None,
+        "steps": [step.name for step in assumed.steps] if assumed is not None else [],
         "gates": [gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
         "remembered": remembered,
         "decision": decision.value() if decision is not None else None,

@@ -11,6 +11,7 @@ import pytest
 from minik.api import meta
 from minik.api.errors import Conflict
 from minik.api.meta import ROObj
+from minik.cli.why import words
 from minik.client.client import Client
 from minik.sched.cycle import schedule
 from minik.sched.hooks import BindStep, Follower
@@ -65,6 +66,9 @@ async def test_steps_come_in_order_before_the_binding_and_are_taken_back_when_on
         assert await rig.node_of("other") == "n"
         assert said == ["one reserve wanted n", "two reserve wanted n", "one pre-bind wanted", "two pre-bind wanted"]
         assert not await rig.node_of("wanted")
+        value = rig.scheduler.why(await rig.found("wanted"))
+        assert (value["state"], value["node"], value["steps"]) == ("Binding", "n", ["one", "two"])
+        assert next(words(value)).endswith("goes to node n: its binding is under way (one, two come first).")
         said.clear()
         two.gate.set()
         await rig.settle(5)
