@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -87,26 +88,41 @@ class Column:
 
 
 class Window(Sequence["NodeInfo"]):
-    """Some of the cluster's nodes: `count` of them from `start` on, beginning anew after the last one; or just those of `chosen`."""
+    """Some of the cluster's nodes: `count` of them from `start` on, beginning anew after the last one, of these only those where `mask`
+    is not 0; or just those of `chosen`."""
 
-    __slots__ = ("_chosen", "_count", "_nodes", "_spans")
+    __slots__ = ("_chosen", "_count", "_mask", "_nodes", "_spans")
 
     def __init__(
-        self, nodes: Sequence[NodeInfo], start: int, count: int, *, chosen: Sequence[NodeInfo] | None = None
+        self,
+        nodes: Sequence[NodeInfo],
+        start: int,
+        count: int,
+        *,
+        mask: Sequence[float] | None = None,
+        chosen: Sequence[NodeInfo] | None = None,
     ) -> None:
-        self._nodes = nodes
+        self._nodes, self._mask = nodes, mask
         end = start + count
         self._spans = ((start, min(end, len(nodes))), (0, max(0, end - len(nodes))))
+        if mask is not None:
+            chosen = list(compress(self._all(), mask))
         self._chosen = chosen
         self._count = count if chosen is None else len(chosen)
 
+    def _all(self) -> list[NodeInfo]:
+        (start, end), (_, rest) = self._spans
+        return [*self._nodes[start:end], *self._nodes[:rest]]
+
     def take(self, column: Column) -> list[float]:
         """The column's values of these nodes, in their order."""
-        if self._chosen is not None:
+        if self._chosen is not None and self._mask is None:
             return [column.of(node) for node in self._chosen]
         first, second = self._spans
         found = column.slice(*first)
-        return found + column.slice(*second) if second[1] else found
+        if second[1]:
+            found += column.slice(*second)
+        return found if self._mask is None else list(compress(found, self._mask))
 
     def __len__(self) -> int:
         return self._count
@@ -119,13 +135,10 @@ class Window(Sequence["NodeInfo"]):
         if self._chosen is not None:
             return self._chosen[index]
         if isinstance(index, slice):
-            return list(self)[index]
+            return self._all()[index]
         if not -self._count <= index < self._count:
             raise IndexError(index)
         return self._nodes[(self._spans[0][0] + index % self._count) % len(self._nodes)]
 
     def __iter__(self) -> Iterator[NodeInfo]:
-        if self._chosen is not None:
-            return iter(self._chosen)
-        (start, end), (_, rest) = self._spans
-        return iter([*self._nodes[start:end], *self._nodes[:rest]])
+        return iter(self._chosen if self._chosen is not None else self._all())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from itertools import repeat
-from operator import add
+from itertools import compress
+from operator import add, not_
 
 from minik.sched.columns import Column, Window
 from minik.sched.decision import Decision, Refusal
@@ -20,6 +20,8 @@ from minik.sched.whatif import trial
 
 __all__ = ["Decision", "Refusal", "fits", "refusal_of", "schedule", "wanted_feasible"]
 
+MIN_LOOK = 32
+"""Nodes that are looked at at once, at least."""
 MIN_FEASIBLE = 100
 """With so many feasible nodes a search may stop (kube-scheduler's minFeasibleNodesToFind)."""
 
@@ -79,21 +81,47 @@ class _Search:
 
     def run(self, decision: Decision, start: int) -> Window:
         """The first nodes from number `start` on that nothing refuses, as many as are wanted; `decision` takes the refusals."""
-        cluster, checks, others, rivals = self._cluster, self._checks, self._others, self._rivals
-        total = len(cluster)
-        wanted = wanted_feasible(total)
-        columns = [each.fits(self._pod, cluster) for each in self._remembering if each.fits is not None]
+        total = len(self._cluster)
+        start, wanted = start % max(total, 1), wanted_feasible(total)
+        columns = [each.fits(self._pod, self._cluster) for each in self._remembering if each.fits is not None]
+        if self._others or self._rivals:
+            return self._ask(columns, start, wanted, decision)
+        return self._look(columns, start, wanted, decision)
+
+    def _look(self, columns: Sequence[Column], start: int, wanted: int, decision: Decision) -> Window:
+        """Where columns say all."""
+        cluster, total = self._cluster, len(self._cluster)
+        mask: list[float] = []
+        """Of each node looked at: not 0 if nothing refuses it."""
+        found = 0
+        while len(mask) < total and found < wanted:
+            size = min(max(wanted - found, MIN_LOOK), total - len(mask))
+            window = cluster.window((start + len(mask)) % total, size)
+            good = _least(window, columns)
+            bad = good.count(0.0)
+            if not bad and size >= wanted:  # the usual case
+                decision.considered = size
+                return window
+            for node in compress(window, map(not_, good)):
+                no = _first_no(node, self._checks)
+                if no is not None:
+                    decision.refusals.put(node, no)
+            mask += good
+            found += size - bad
+        decision.considered = len(mask)
+        return Window(cluster.nodes, start, len(mask), mask=mask)
+
+    def _ask(self, columns: Sequence[Column], start: int, wanted: int, decision: Decision) -> Window:
+        """Where nodes are to be asked about one by one, at least those that columns do not rule out."""
+        cluster, total = self._cluster, len(self._cluster)
+        checks, others, rivals = self._checks, self._others, self._rivals
         found: list[NodeInfo] = []
         looked = 0
         while looked < total and len(found) < wanted:
             window = cluster.window((start + looked) % total, min(wanted, total - looked))
-            good = _least(window, columns)
-            if not looked and not others and not rivals and 0.0 not in good:  # the usual case
-                decision.considered = len(window)
-                return window
             looked += len(window)
-            for node, fits in zip(window, good or repeat(1.0), strict=False):
-                no = _first_no(node, others if fits else checks)
+            for node, good in zip(window, _least(window, columns), strict=True):
+                no = _first_no(node, others if good else checks)
                 if no is None and node.name in rivals:
                     no = self._beside(node, rivals[node.name])
                 if no is None:
@@ -121,10 +149,10 @@ class _Search:
             return refusal.no if refusal is not None else None
 
 
-def _least(window: Window, columns: Sequence[Column]) -> Sequence[float]:
-    """0.0 for each node where one of the columns has it; empty if there are none."""
+def _least(window: Window, columns: Sequence[Column]) -> list[float]:
+    """0.0 for each node where one of the columns has it."""
     if not columns:
-        return ()
+        return [1.0] * len(window)
     first, *others = [window.take(column) for column in columns]
     for other in others:
         if 0.0 in other:
