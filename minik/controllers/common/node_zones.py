@@ -83,9 +83,9 @@ class Zones:
         known = self._nodes.get(name)
         if known == (zone, ready):
             return []
-        before, touched = self.all_down, {zone: self._state(zone)}
+        before, touched = self.all_down, {zone: self._rate(zone)}
         if known is not None:
-            touched.setdefault(known[0], self._state(known[0]))
+            touched.setdefault(known[0], self._rate(known[0]))
             self._count(*known, -1)
         if ready is None:
             self._nodes.pop(name, None)
@@ -95,14 +95,15 @@ class Zones:
         again = []
         if known is not None and (ready is not False or known[0] != zone):
             again += self._leave(name, known[0])
+            again += [name] * (ready is False)  # it waits in another zone now
         if self.all_down != before:
             return self.down()
-        again += [head for each, state in touched.items() if self._state(each) != state and (head := self.head(each))]
+        again += [head for each, rate in touched.items() if self._rate(each) != rate and (head := self.head(each))]
         return again
 
-    def _state(self, zone: str) -> State:
+    def _rate(self, zone: str) -> float:
         found = self._zones.get(zone)
-        return state_of(found.ready, found.down) if found is not None else "normal"
+        return found.rate if found is not None else RATE
 
     def _count(self, zone: str, ready: bool, change: int) -> None:
         found = self._zones.setdefault(zone, _Zone())

@@ -135,16 +135,20 @@ async def test_kubelets_are_approved_when_they_may() -> None:
         usages = ["digital signature", "client auth"]
         await by(c, node).create(csrs.RESOURCE, asked("own", user=name, groups=group, signer=KUBELET, usages=usages))
         await by(c, joining).create(csrs.RESOURCE, asked("new", user=name, groups=group, signer=KUBELET))
-        await by(c, node).create(csrs.RESOURCE, asked("other", user="system:node:n2", groups=group, signer=KUBELET))
+        with pytest.raises(Forbidden, match="can only create a node CSR with CN=system:node:n1"):
+            await by(c, node).create(csrs.RESOURCE, asked("other", user="system:node:n2", groups=group, signer=KUBELET))
+        bindings = "clusterrolebindings.rbac.authorization.k8s.io"
+        subjects = [{"kind": "User", "name": "jane"}]
+        ref = {"kind": "ClusterRole", "name": "system:node-bootstrapper"}
+        await c.create(bindings, {"metadata": {"name": "ask"}, "subjects": subjects, "roleRef": ref})
+        await by(c, JANE).create(csrs.RESOURCE, asked("other", user="system:node:n2", groups=group, signer=KUBELET))
         await by(c, node).create(csrs.RESOURCE, asked("wrong", user=name, groups=("ops",), signer=KUBELET))
         await c.settle()
         shown = {n: csrs.shown_condition(await found(c, n)) for n in ("own", "new", "other", "wrong")}
         assert shown == {"own": "Approved,Issued", "new": "Approved,Issued", "other": "Pending", "wrong": "Pending"}
         assert csrs.conditions(await found(c, "own"))[0]["reason"] == "AutoApproved"
-        subjects = [{"kind": "Group", "name": "system:nodes"}]
         ref = {"kind": "ClusterRole", "name": "system:certificates.k8s.io:certificatesigningrequests:nodeclient"}
-        binding = {"metadata": {"name": "any"}, "subjects": subjects, "roleRef": ref}
-        await c.create("clusterrolebindings.rbac.authorization.k8s.io", binding)
+        await c.create(bindings, {"metadata": {"name": "any"}, "subjects": subjects, "roleRef": ref})
         await c.settle()
         assert csrs.shown_condition(await found(c, "other")) == "Approved,Issued"
         assert csrs.shown_condition(await found(c, "wrong")) == "Pending"
