@@ -9,6 +9,7 @@ from __future__ import annotations
 from minik.client.controller import Controller
 from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
+    attachdetach,
     claimprotection,
     clusterroleaggregation,
     cronjob,
@@ -90,6 +91,7 @@ def built_in(
         persistentvolume.CONTROLLER,
         claimprotection.CONTROLLER,
         ephemeralvolume.CONTROLLER,
+        attachdetach.CONTROLLER,
         podgc.CONTROLLER,
         disruption.CONTROLLER,
         disruption.STALE,
