@@ -14,7 +14,7 @@ there and stay functions of the cluster. Both stand in `plugins.Plugins`; `loop.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -68,3 +68,12 @@ class BindStep:
     reserve: Callable[[PodInfo, str, Cluster], None]
     unreserve: Callable[[PodInfo, str, Cluster], None]
     pre_bind: Callable[[PodInfo, str, Cluster, Client], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A pod that counts on its node already, while its binding is under way."""
+
+    pod: PodInfo
+    node: str
+    steps: Sequence[BindStep]

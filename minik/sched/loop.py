@@ -13,7 +13,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from minik.aio import Tasks
 from minik.api import meta
@@ -33,8 +32,8 @@ from minik.sched.extender import ExtenderError, consult
 from minik.sched.failures import Failure, Failures, is_like_others
 from minik.sched.figures import Figures
 from minik.sched.follow import Following
-from minik.sched.hints import Change, is_helped
-from minik.sched.hooks import BindStep
+from minik.sched.hints import POD_LEFT, Change, is_helped
+from minik.sched.hooks import Assumed
 from minik.sched.plugins import Plugins
 from minik.sched.preempting import Preempting
 from minik.sched.preemption import BUDGETS, PREEMPTION, Preemption, lower_nominated, plan_preemption
@@ -48,15 +47,6 @@ _TICK = 0.001
 """Seconds that it waits at least if it waits: clocks are coarser than sums of numbers."""
 _TURN = 0.005
 """Seconds of deciding before other tasks of the process get their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """A pod that counts on its node already, while its binding is under way."""
-
-    pod: PodInfo
-    node: str
-    steps: Sequence[BindStep]
 
 
 class Scheduler:
@@ -162,7 +152,7 @@ class Scheduler:
         elif said and said != held and (before is None or said != _nominated(before)):
             self.cluster.nominate(pod, said)
         elif held and not said and not self._preempting.going(pod.uid):
-            self.cluster.unnominate(pod.uid)
+            self._give_up_nomination(pod.uid)
 
     def has_node(self, obj: ROObj, before: ROObj | None) -> None:
         key, uid = meta.key(obj), meta.uid(obj)
@@ -185,10 +175,16 @@ class Scheduler:
         waiting = self.queue.get(key)
         if waiting is not None and waiting.pod.uid == uid:
             self.queue.discard(key)
+        self._give_up_nomination(uid)
+
+    def _give_up_nomination(self, uid: str, *, taken: str = "") -> None:
+        """The pod waits for no node in particular any more: others may have the room, unless it has `taken` that node."""
         self._preempting.forget(uid)
-        if self.cluster.nomination(uid):
+        name = self.cluster.nomination(uid)
+        if name:
             self.cluster.unnominate(uid)
-            self.moved(Change("other", frozenset({"NodeResourcesFit", "NodePorts"}), others=True))
+            if name != taken:
+                self.moved(Change("pod left", POD_LEFT, others=True, node=self.cluster.get(name)))
 
     def _settle(self, key: Key, *, node: str) -> None:
         """It is known where the pod is ("": gone): what was assumed is true, or has to be taken back."""
@@ -279,8 +275,7 @@ class Scheduler:
         self.queue.decided(waiting)
         self._failures.changed()
         self.explanations.placed(pod, decision, nominated=self.cluster.nomination(pod.uid), attempts=waiting.attempts)
-        self.cluster.unnominate(pod.uid)
-        self._preempting.forget(pod.uid)
+        self._give_up_nomination(pod.uid, taken=node)
         steps = [step for step in profile.plugins.steps if step.wants(pod, self.cluster)]
         self.cluster.set_pod(pod, node)
         self.assumed[pod.key] = Assumed(pod, node, steps)
@@ -307,8 +302,7 @@ class Scheduler:
             self._nominate(waiting, plan, profile)
         elif not plan.ineligible and self.cluster.nomination(pod.uid):
             nominated = ""
-            self.cluster.unnominate(pod.uid)
-            self._preempting.forget(pod.uid)
+            self._give_up_nomination(pod.uid)
         if plan.victims is None and is_like_others(pod, self.cluster):
             self._failures.put(self.queue.group_of(waiting), failure)
         self._park(waiting, profile, failure, nominated=nominated, quietly=False)
@@ -383,7 +377,7 @@ class Scheduler:
         pod = waiting.pod
         self._failures.changed()
         if self.cluster.nomination(pod.uid) == node:
-            self.cluster.unnominate(pod.uid)
+            self._give_up_nomination(pod.uid)
             self._binder.nominate_nowait(pod, "")
         self.queue.wake(pod.key, now=self._clock.monotonic())
         self._wake.set()

@@ -269,3 +269,27 @@ async def test_a_refused_eviction_ends_the_preemption_and_it_is_tried_again() ->
         )
         await rig.settle(12)
         assert meta.is_deleting(await rig.found("low"))
+
+
+@pytest.mark.looptime
+async def test_room_that_a_nominated_pod_does_not_need_any_more_is_somebody_elses() -> None:
+    """It finds another node, or is deleted: who was kept off its node comes in at once, not after minutes."""
+    for ending in ("deleted", "placed elsewhere"):
+        async with scheduling([node("n1", cpu="2")]) as rig:
+            await rig.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}, "value": 1000})
+            await rig.pod("low", cpu="1")
+            await rig.settle(1)
+            await rig.pod("high", cpu="2", priorityClassName="high")
+            await rig.settle(1)
+            assert (await rig.found("high"))["status"]["nominatedNodeName"] == "n1"
+            await rig.pod("next", cpu="1", nodeSelector={"kubernetes.io/hostname": "n1"})
+            await rig.settle(12)
+            assert not await rig.node_of("next"), "one would fit, were the room not the nominated pod's"
+            if ending == "deleted":
+                await _delete(rig, "high")
+            else:
+                await rig.node(node("n2", cpu="2"))
+            await rig.settle(12)
+            if ending != "deleted":
+                assert await rig.node_of("high") == "n2"
+            assert await rig.node_of("next") == "n1"
