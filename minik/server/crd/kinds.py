@@ -64,9 +64,10 @@ class CustomKinds:
         return [kind for kind in kinds_of(crd) if self._is_free(kind, own)]
 
     def _is_free(self, kind: Kind, own: list[Kind]) -> bool:
-        """Whether no built-in kind has its place."""
-        there = self._registry.by_plural(kind.group, kind.version, kind.plural)
-        return there is None or there in own
+        """Whether no built-in kind has its place or its name."""
+        registry, group, version = self._registry, kind.group, kind.version
+        there = (registry.by_plural(group, version, kind.plural), registry.by_kind(group, version, kind.kind))
+        return all(each is None or any(each is mine for mine in own) for each in there)
 
 
 def _fingerprint(crd: ROObj) -> bytes:
