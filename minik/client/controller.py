@@ -30,7 +30,7 @@ The rules (controller-runtime's, and Kubernetes' `controllers.md`):
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -127,8 +127,8 @@ class Setup(Scope, Protocol):
         """The shared informer of any resource. No reconcile runs before those asked for during set-up have synced."""
         ...
 
-    async def drop(self, resource: str) -> None:
-        """Let go of the informer of a resource that is no longer served."""
+    def drop(self, resource: str) -> Coroutine[Any, Any, None]:
+        """Let go of the informer of a resource that is no longer served, at once; what is returned waits until it has stopped."""
         ...
 
     def enqueue(self, key: Key) -> None: ...

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -351,6 +351,10 @@ def _is_gone(obj: ROObj | None, uid: str) -> bool:
     return obj is None or meta.is_deleting(obj) or bool(uid and meta.uid(obj) != uid)
 
 
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Informers:
     """The informers of a process: one per resource and selection, shared by all, started when first asked for."""
 
@@ -382,13 +386,15 @@ class Informers:
         for informer in list(self._informers.values()):
             await informer.wait_synced()
 
-    async def drop(self, resource: str) -> None:
-        """Stop and forget the informers of a resource that is no longer served."""
+    def drop(self, resource: str) -> Coroutine[Any, Any, None]:
+        """Forget the informers of a resource that is no longer served, at once: who asks again gets new ones. What is returned waits
+        until they have stopped."""
+        tasks = []
         for key in [key for key in self._informers if key[0] == resource]:
             del self._informers[key]
-            task = self._running.pop(key)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            tasks.append(self._running.pop(key))
+            tasks[-1].cancel()
+        return _ended(tasks)
 
     def statistics(self) -> dict[str, dict[str, Any]]:
         return {",".join(filter(None, key)): informer.statistics() for key, informer in self._informers.items()}

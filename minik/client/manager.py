@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from minik.aio import Tasks
@@ -196,10 +196,10 @@ class _Runner:
         self._caches[resource] = informer.lister
         return informer
 
-    async def drop(self, resource: str) -> None:
+    def drop(self, resource: str) -> Coroutine[Any, Any, None]:
         self._informers.pop(resource, None)
         self._caches.pop(resource, None)
-        await self._manager.informers.drop(resource)
+        return self._manager.informers.drop(resource)
 
     def enqueue(self, key: Key) -> None:
         self.queue.add(key)

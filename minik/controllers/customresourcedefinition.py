@@ -47,6 +47,8 @@ class Instances:
         resource = meta.name(crd)
         if resource in self._followed:
             self._followed.discard(resource)
+            if self._setup.registry.get(resource) is not None:
+                return  # defined anew meanwhile: everybody has new informers
             self._setup.tasks.start(f"drop {resource}", self._setup.drop(resource))
 
 

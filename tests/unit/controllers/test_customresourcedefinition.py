@@ -187,3 +187,21 @@ async def test_a_new_default_reaches_a_controller_with_the_next_change() -> None
         finally:
             await manager.close()
     assert seen.calls == ["w ", "w x"]
+
+
+async def test_a_kind_that_is_back_at_once_is_followed_as_before() -> None:
+    async with control_plane(customresourcedefinition.CONTROLLER, garbagecollector.CONTROLLER) as c:
+        registry = c.server.server.registry
+        await c.create(RESOURCE, crd())
+        await c.create(WIDGETS, widget("w"))
+        await c.settle()
+        kind = registry[WIDGETS]
+        registry.replace([kind], [])
+        registry.replace([], [kind])  # before anybody has had a turn
+        await c.settle()
+        owner = await c.create(WIDGETS, widget("owner"))
+        await c.create("configmaps", named("m", "default", ownerReferences=[owned(owner)]))
+        await c.settle()
+        await c.client.delete(WIDGETS, "owner", "default")
+        await c.settle()
+        assert await c.names("configmaps", "default") == []
