@@ -233,9 +233,11 @@ def parse_discovery(document: Mapping[str, Any]) -> list[Resource]:
 
 def match(known: Sequence[Resource], word: str) -> list[Resource]:
     """The kinds that `word` names, the likeliest first."""
-    name, _, rest = word.lower().partition(".")
+    name, dot, rest = word.lower().partition(".")
     for names in (lambda r: (r.plural, r.singular, r.kind.lower()), lambda r: r.short_names):
-        found = [r for r in known if name in names(r) and rest in ("", r.group, f"{r.version}.{r.group}".rstrip("."))]
+        found = [r for r in known if name in names(r)]
+        if dot:  # `pods.` is the core group's
+            found = [r for r in found if rest in (r.group, f"{r.version}.{r.group}".rstrip("."))]
         if found:
             return found
     return []

@@ -2,8 +2,8 @@
 
 Every node's proxy answers what is sent to such an address (`agent/proxy/rules.py`); this controller only says which they are, in
 `status.loadBalancer`: those of the ready nodes, with `externalTrafficPolicy: Local` those of the nodes with an endpoint. As in k3s,
-external addresses go before internal ones. Of two Services that want the same port the older has it, and the other waits; ports on which the
-server itself listens are nobody's. A Service with a `loadBalancerClass` other than `minik.io/node` is somebody else's.
+external addresses go before internal ones. Of two Services that want the same port the older has it, and the other waits; ports on
+which the server itself listens are nobody's. A Service with a `loadBalancerClass` other than `minik.io/node` is somebody else's.
 """
 
 from __future__ import annotations

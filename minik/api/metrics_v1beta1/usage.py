@@ -50,18 +50,20 @@ def pod_metrics(pod: ROObj, containers: Mapping[str, Obj], *, timestamp: datetim
 
 
 def _sum(usages: Iterable[ROObj], resource: str) -> str:
-    return str(quantity.add(quantity.parse(each[resource]) for each in usages))
+    return str(quantity.add(quantity.parse(each.get(resource, "0")) for each in usages))
 
 
 def _amount(resource: str) -> Column:
     def cell(obj: ROObj) -> str:
         containers = obj.get("containers")
-        return _sum([obj["usage"]] if containers is None else [each["usage"] for each in containers], resource)
+        return _sum(
+            [obj.get("usage") or {}] if containers is None else [each["usage"] for each in containers], resource
+        )
 
     return column(resource, cell, format="quantity")
 
 
-_COLUMNS = (_amount("cpu"), _amount("memory"), column("Window", lambda obj: obj["window"], format="duration"))
+_COLUMNS = (_amount("cpu"), _amount("memory"), column("Window", lambda obj: obj.get("window") or "", format="duration"))
 
 
 def _kind(kind: str, plural: str, *, namespaced: bool) -> Kind:

@@ -94,7 +94,7 @@ def allows_path(rule: Rule, verb: str, path: str) -> bool:
 
 
 def _url(pattern: str, path: str) -> bool:
-    if pattern == ALL or pattern == path:
+    if pattern in (ALL, path):
         return True
     return pattern.endswith("*") and path.startswith(pattern.rstrip("*"))
 

@@ -12,7 +12,17 @@ from minik.api.meta import ROObj
 from minik.server import resources
 from minik.server.core import Core
 from minik.server.request import Request, Response
-from minik.server.subresources import approval, binding, eviction, log, namespace_finalize, pod_parts, portforward, scale, token
+from minik.server.subresources import (
+    approval,
+    binding,
+    eviction,
+    log,
+    namespace_finalize,
+    pod_parts,
+    portforward,
+    scale,
+    token,
+)
 from minik.server.subresources import exec as exec_
 from minik.server.tunnel import Links
 from minik.server.verbs.common import kind_of

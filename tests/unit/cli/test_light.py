@@ -75,9 +75,9 @@ def test_other_words_name_no_kind(known: Sequence[Resource], word: str) -> None:
 
 
 def test_paths_are_those_of_the_registry(known: Sequence[Resource]) -> None:
-    kinds = {kind.resource: kind for kind in builtin_registry()}
+    kinds = {(kind.resource, kind.version): kind for kind in builtin_registry()}
     for resource in known:
-        kind = kinds[resource.name]
+        kind = kinds[resource.name, resource.version]
         assert resource.path("n", "a") == kind.path("n", "a")
         assert resource.path() == kind.path()
 

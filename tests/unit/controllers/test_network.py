@@ -101,7 +101,9 @@ async def test_a_further_range_gives_addresses_and_stays_while_they_are_used() -
         await c.create(CIDRS, named("second", spec={"cidrs": ["10.97.0.0/24"]}))
         await c.settle()
         third = await c.create("services", service("c"))
-        assert third["spec"]["clusterIP"].startswith("10.97.0."), "the first range has .1 for the API server and .2, no more"
+        assert third["spec"]["clusterIP"].startswith("10.97.0."), (
+            "the first range has .1 for the API server and .2, no more"
+        )
         second = await c.get(CIDRS, "second")
         assert second is not None and (meta.condition(second, "Ready") or {})["status"] == "True"
         await c.client.delete(CIDRS, "second")

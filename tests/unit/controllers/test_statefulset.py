@@ -336,14 +336,3 @@ async def test_a_claim_that_was_deleted_comes_back_with_its_pod() -> None:
         await c.client.delete("pods", "web-0", "default")
         await c.settle(10)
         assert meta.uid(await c.client.get(CLAIMS, "data-web-0", "default")) != first
-
-
-async def test_where_claims_are_not_served_the_set_says_so() -> None:
-    async with control_plane(statefulset.CONTROLLER, Kubelet().controller) as c:
-        if c.server.server.registry.get(CLAIMS) is not None:
-            pytest.skip("claims are served")
-        await c.create(SETS, with_claims())
-        await c.settle(30)
-        assert await _pods(c) == {} and (await _set(c))["status"]["replicas"] == 0
-        (event,) = [e for e in (await c.client.list("events", "default")).items if e["reason"] == "FailedCreate"]
-        assert "create Pod web-0 in StatefulSet web failed error" in event["message"]
