@@ -41,7 +41,7 @@ _ALWAYS_TRUE = frozenset({APPROVED, DENIED, FAILED})
 def request_pem(csr: ROObj) -> bytes:
     """The request, PEM; empty if it is not even base64."""
     try:
-        return base64.b64decode(csr["spec"].get("request") or "")
+        return base64.b64decode((csr.get("spec") or {}).get("request") or "")
     except binascii.Error:
         return b""
 
@@ -183,7 +183,7 @@ def prepare_create(csr: Obj) -> None:
 
 def prepare_update(csr: Obj, old: ROObj) -> None:
     """What was asked for does not change."""
-    csr["spec"] = old["spec"]
+    csr["spec"] = old.get("spec") or {}
 
 
 # --- columns -------------------------------------------------------------------------------------------------------------
