@@ -284,5 +284,5 @@ def _variants(data: bytes, question: Question, answer: Answer) -> list[bytes]:
             for turn in range(turns)
         ]  # fmt: skip
     except Malformed as error:
-        log.warning("name cannot be answered", extra={"name": question.name, "error": str(error)})
+        log.warning("name cannot be answered", extra={"question": question.name, "error": str(error)})
         return [wire.pack_answer(data, question, wire.SERVFAIL)]
