@@ -76,7 +76,7 @@ class Permission:
 
 
 def can(verbs: str, resource: str) -> Permission:
-    """`can("create,delete,list,watch", "pods")`, `can("update", "deployments.apps/status")`."""
+    """`can("create,delete,list,watch", "pods")`, `can("update", "deployments.apps/status")`; several resources with commas, too."""
     return Permission(tuple(verb.strip() for verb in verbs.split(",")), resource)
 
 

@@ -75,9 +75,11 @@ class Host:
             try:
                 await apply_crd(self._client, crd)
             except _PASSING as error:
-                log.debug("a definition could not be applied yet", extra={"name": meta.name(crd), "error": str(error)})
+                log.debug(
+                    "a definition could not be applied yet", extra={"definition": meta.name(crd), "error": str(error)}
+                )
             except StatusError as error:
-                log.error("a definition was refused", extra={"name": meta.name(crd), "error": error.message})
+                log.error("a definition was refused", extra={"definition": meta.name(crd), "error": error.message})
                 return
             else:
                 return

@@ -11,8 +11,12 @@ import pytest
 
 from minik import sdk
 from minik.client.kubeconfig import KubeconfigError, from_kubeconfig
+from minik.clock import Entropy, SystemClock
+from minik.metrics import Metrics
 from minik.sdk.helpers import is_within, plan_ensure
+from minik.sdk.hosting import Host
 from minik.sdk.loading import ControllerFileError, Loaded, load, load_all
+from minik.sdk.rights import rbac
 from minik.testing import Cluster, cluster
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -189,6 +193,17 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "none.py")
 
 
+def test_rights_name_each_resource_once(example: Loaded) -> None:
+    account, role, binding = rbac(example.controllers, namespace="prod")
+    assert account["metadata"] == {"name": "website", "namespace": "prod"}
+    assert binding["subjects"][0]["namespace"] == "prod"
+    rules = {(r["apiGroups"][0], r["resources"][0]): r["verbs"] for r in role["rules"]}
+    assert len(rules) == len(role["rules"])
+    assert rules["apps", "deployments"] == ["get", "list", "watch", "create", "patch"]
+    assert rules["example.com", "websites/status"] == ["patch"]
+    assert rules["", "events"] == ["create", "patch"]
+
+
 KUBECONFIG = """
 current-context: one
 clusters: [{name: c, cluster: {server: "https://192.0.2.1:6443", insecure-skip-tls-verify: true}}]
@@ -215,3 +230,32 @@ def test_kubeconfigs(tmp_path: Path) -> None:
             from_kubeconfig(path, context)
     with pytest.raises(KubeconfigError, match="cannot be read"):
         from_kubeconfig(tmp_path / "nowhere")
+
+
+async def test_a_definition_that_is_refused_is_said_and_one_that_changed_is_corrected(
+    example: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with cluster(*example.controllers, crds=example.crds) as c:
+        refused = sdk.meta.draft(example.crds[0])
+        refused["metadata"]["name"] = "odd.example.com"
+        changed = sdk.meta.draft(example.crds[0])
+        del changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["replicas"]
+        clock, entropy = SystemClock(), Entropy(2)
+        host = Host(
+            (), (refused, changed), c.plane.transport("test"), c.plane.registry,
+            clock=clock, entropy=entropy, metrics=Metrics(),
+        )  # fmt: skip
+        await host.start()
+        try:
+
+            async def corrected() -> bool:
+                found = await c.get("customresourcedefinitions.apiextensions.k8s.io", WEBSITES)
+                assert found is not None
+                schema = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+                return "replicas" not in schema["properties"]["spec"]["properties"]
+
+            await c.eventually(corrected)
+        finally:
+            await host.close()
+    said = [record for record in caplog.records if record.getMessage() == "a definition was refused"]
+    assert [record.__dict__["definition"] for record in said] == ["odd.example.com"]
