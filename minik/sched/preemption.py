@@ -4,8 +4,9 @@ kube-scheduler's DefaultPreemption (`framework/preemption/preemption.go`, `plugi
 removal of pods could resolve, all pods of lower priority are thought away, then as many as possible are given back, the most important
 first and those that a disruption budget protects before all others; of the nodes where that works, the one that costs least.
 
-One thing is otherwise, on purpose: where kube-scheduler violates a disruption budget if there is no other choice, such a node is no
-choice here. A budget holds against preemption as it does against eviction; `binder.py` carries the plan out through the eviction API.
+Two things are otherwise, on purpose: of pods of one priority, those go first that no disruption budget guards; and where kube-scheduler
+violates a budget if there is no other choice, such a node is no choice here. A budget holds against preemption as it does against
+eviction: `preempting.py` carries the plan out through the eviction API.
 
 Called by `loop.py` with a `Decision` that found no node; `cluster` is as before afterwards.
 """
@@ -87,10 +88,11 @@ BUDGETS = Follower("poddisruptionbudgets.policy", _budget_put, _budget_changed, 
 
 @dataclass(frozen=True, slots=True)
 class Victims:
-    """Who would have to go from a node, the most important first."""
+    """Who would have to go from a node, the most important first. `guarded`: how many of them some budget has to give up."""
 
     node: str
     pods: tuple[PodInfo, ...]
+    guarded: int = 0
 
 
 @dataclass(slots=True)
@@ -185,10 +187,16 @@ def plan_preemption(
 
 def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Victims | str:
     """The fewest and least important pods that would have to go, or why it would not help (SelectVictimsOnNode)."""
-    lower = sorted((each for each in node.pods.values() if each.priority < pod.priority), key=importance)
+    lower = [each for each in node.pods.values() if each.priority < pod.priority]
     if not lower:
         return NO_VICTIMS
     budgets = cluster.part(Budgets)
+
+    def rank(each: PodInfo) -> tuple[int, bool, float]:
+        priority, since = importance(each)
+        return priority, not budgets.of(each), since
+
+    lower.sort(key=rank)
     with trial(cluster) as what_if:
         for each in lower:
             what_if.remove(each)
@@ -202,10 +210,10 @@ def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins
         victims = [each for each in (*protected, *others) if not _stays(each, pod, node, what_if, cluster, plugins)]
     if not victims:
         return NO_VICTIMS
-    victims.sort(key=importance)
+    victims.sort(key=rank)
     if violates(victims, budgets):
         return PROTECTED
-    return Victims(node.name, tuple(victims))
+    return Victims(node.name, tuple(victims), sum(bool(budgets.of(each)) for each in victims))
 
 
 def _stays(
@@ -262,14 +270,15 @@ def _charged(candidates: Iterable[PodInfo], budgets: Budgets) -> Iterator[tuple[
 
 def choose(candidates: Sequence[Victims]) -> Victims:
     """The cheapest of them (pickOneNodeForPreemption): whose most important victim matters least, then whose priorities sum up to
-    least, then with the fewest victims, then whose most important victims began last; the first of those."""
+    least, then with the fewest victims, then (minik's own) with the fewest that a budget has to give up, then whose most important
+    victims began last; the first of those."""
 
-    def cost(each: Victims) -> tuple[int, int, int, float]:
+    def cost(each: Victims) -> tuple[int, int, int, int, float]:
         highest = each.pods[0].priority
         # shifted so that every victim costs something, even those of negative priority
         total = sum(pod.priority + (1 << 31) for pod in each.pods)
         earliest = min(started(pod) for pod in each.pods if pod.priority == highest)
-        return highest, total, len(each.pods), -earliest
+        return highest, total, len(each.pods), each.guarded, -earliest
 
     return min(candidates, key=cost)
 

@@ -1,7 +1,7 @@
 """A disruption budget is never violated by preemption: not by many preemptors at once, not while its controller lags, not beside `drain`s.
 
 A full cluster; pods of high priority come, and each commit by which a healthy pod of the budget goes leaves as many as it wants. In the
-end every one of them has a place all the same, because there are other pods that may go.
+end every one of them has a place all the same, because there are other pods that may go, or says that a budget is in its way.
 """
 
 from __future__ import annotations
@@ -79,8 +79,11 @@ async def test_no_preemption_breaks_a_budget(seed: int) -> None:
                 item for item in (await rig.client.list("pods", "default")).items if item["spec"]["priority"] == 1000
             ]
             if not seed % 2:  # a drain may have evicted those
-                assert len(high) == 4 and all(pods.is_ready(item) for item in high)
+                assert len(high) == 4 and sum(pods.is_ready(item) for item in high) >= 3
                 assert judge.left, "the budget gave what it could"
+                for item in high:
+                    said = (meta.condition(item, "PodScheduled") or {}).get("message", "")
+                    assert pods.is_ready(item) or "would violate a disruption budget" in said
             stop()
         await asyncio.sleep(0)
         await counting.close()

@@ -120,6 +120,15 @@ def test_a_budget_is_not_violated_even_if_there_is_no_other_choice() -> None:
     assert names(preempt(cluster, high, [budget("web", 0)])) == ("n2", ["c"])
 
 
+def test_of_pods_of_one_priority_those_without_a_budget_go_first() -> None:
+    bound = [
+        low("old", "n1", owner="free", since=1), low("new", "n1", owner="web", since=9),
+        low("b", "n2", owner="web", since=9), low("c", "n2", owner="web", since=9),
+    ]  # fmt: skip
+    cluster = Cluster.of([node("n1", cpu="2"), node("n2", cpu="2")], bound)
+    assert names(preempt(cluster, pod("p", cpu="1", priority=1), [budget("web", 3)])) == ("n1", ["old"])
+
+
 def test_a_pod_with_several_budgets_is_not_evicted_and_so_no_victim() -> None:
     both = [
         budget("web", 1),
