@@ -26,7 +26,7 @@ from minik.api.meta import Obj, ROObj
 from minik.cli.controlplane import ControlPlane
 from minik.client.client import Client
 from minik.client.controller import Controller
-from minik.client.informer import wait_served
+from minik.client.served import wait_served
 from minik.clock import Clock, Entropy, SystemClock
 from minik.metrics import Metrics
 from minik.sdk.hosting import Host

@@ -10,7 +10,7 @@ Semantics: apiextensions-apiserver `pkg/apiserver/schema/{pruning,defaulting,obj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -154,9 +154,6 @@ class _Cleaner:
     def _report(self, *paths: str) -> None:
         if len(self.unknown) < _MOST_UNKNOWN:
             self.unknown += paths
-
-
-Rules = Callable[[ROObj, ROObj | None], Sequence[FieldError]]
 
 
 class CustomSchema:

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from minik.api import meta
 from minik.api.errors import NotFound, ServiceUnavailable, StatusError, TooManyRequests
 from minik.api.meta import Key, ROObj
 from minik.api.registry import Registry
+from minik.client.served import wait_served
 from minik.client.store import IndexFunction, Lister, ObjectStore
 from minik.client.transport import Transport
 from minik.clock import Clock, Entropy
@@ -333,18 +334,6 @@ class Informer:
             self._gone[key] = remaining
         else:
             del self._gone[key]
-
-
-async def wait_served(registry: Registry, resources: Iterable[str]) -> None:
-    """Wait until the registry has all of them."""
-    wanted = tuple(resources)
-    while any(registry.get(resource) is None for resource in wanted):
-        changed = asyncio.Event()
-        forget = registry.on_change(changed.set)
-        try:
-            await changed.wait()
-        finally:
-            forget()
 
 
 def _is_gone(obj: ROObj | None, uid: str) -> bool:

@@ -28,8 +28,9 @@ from minik.api.meta import Key, ROObj
 from minik.api.registry import Registry
 from minik.client.client import Client, Writes, WritesClient
 from minik.client.controller import Context, Controller, KeyLogger
-from minik.client.informer import Informer, Informers, wait_served
+from minik.client.informer import Informer, Informers
 from minik.client.recorder import Recorder
+from minik.client.served import wait_served
 from minik.client.store import IndexFunction, Lister
 from minik.client.transport import Transport
 from minik.client.triggers import Changed, Keys

@@ -14,7 +14,7 @@ from minik.api.builtin import builtin_registry
 from minik.api.errors import Forbidden
 from minik.client import discovery
 from minik.client.discovery import Discovered, discover
-from minik.client.informer import wait_served
+from minik.client.served import wait_served
 from minik.client.transport import ListResult
 from minik.client.transport_http import HttpTransport, client_ssl
 from minik.clock import Entropy, SystemClock
