@@ -130,8 +130,8 @@ def _covers(own: Rule, single: Rule) -> bool:
         return any(_url(pattern, urls[0]) for pattern in own.get("nonResourceURLs") or ())
     if not _has(own, single, "apiGroups"):
         return False
-    names = own.get("resourceNames")
-    if names and not set(single.get("resourceNames") or ("",)) <= set(names):
+    names, wanted = own.get("resourceNames"), single.get("resourceNames")
+    if names and (not wanted or wanted[0] not in names):
         return False
     resource = single["resources"][0]
     if _has(own, single, "resources"):

@@ -1,5 +1,5 @@
 """CertificateSigningRequests: who asks is who is authenticated; approving and signing take the right to, per signer; nobody signs
-themselves into `system:masters`.
+themselves into a group that may everything.
 
 Source: kubernetes `plugin/pkg/admission/certificates/{approval,signing,subjectrestriction}` and the kind's strategy.
 """
@@ -9,12 +9,14 @@ from __future__ import annotations
 from minik.api import errors, times
 from minik.api.certificates_v1 import certificatesigningrequest as csrs
 from minik.api.meta import Obj, ROObj
+from minik.server.authz.rules import MASTERS, SYSTEM_ACCOUNTS
 from minik.server.core import Attributes, Core
 from minik.server.request import User
 
 _CLIENT = "kubernetes.io/kube-apiserver-client"
 _KUBELETS = frozenset({"kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/kubelet-serving"})
-_MASTERS = "system:masters"
+_ALMIGHTY = frozenset({MASTERS, SYSTEM_ACCOUNTS})
+"""Groups that may everything whatever roles say. Upstream names the first alone: its service accounts have what roles give them."""
 _WHO = ("username", "uid", "groups", "extra")
 
 
@@ -81,8 +83,9 @@ def _restrict_subject(draft: Obj, attributes: Attributes) -> None:
         return
     from minik import pki  # on first use: cryptography takes 85 ms to import
 
-    if _MASTERS in pki.request_facts(csrs.request_pem(draft)).organizations:
-        why = f"use of {_CLIENT} signer with {_MASTERS} group is not allowed"
+    forbidden = _ALMIGHTY & set(pki.request_facts(csrs.request_pem(draft)).organizations)
+    if forbidden:
+        why = f"use of {_CLIENT} signer with {min(forbidden)} group is not allowed"
         raise errors.forbidden(attributes.kind.plural, attributes.kind.group, attributes.name, why)
 
 

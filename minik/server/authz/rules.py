@@ -28,7 +28,7 @@ MASTERS = "system:masters"
 NODES = "system:nodes"
 BOOTSTRAPPERS = "system:bootstrappers"
 _NODE_PREFIX = "system:node:"
-_SYSTEM_ACCOUNTS = "system:serviceaccounts:kube-system"
+SYSTEM_ACCOUNTS = "system:serviceaccounts:kube-system"
 _READ = frozenset({"get", "list", "watch"})
 _OPEN_PATHS = frozenset({"/", "/api", "/apis", "/version", "/healthz", "/livez", "/readyz", "/minik/v1/ca"})
 _OPEN_PREFIXES = ("/api/", "/apis/", "/openapi/", "/healthz/", "/livez/", "/readyz/", "/.well-known/", "/openid/")
@@ -48,7 +48,7 @@ def node_name(user: User) -> str:
 
 def is_system_account(user: User) -> bool:
     """Whether it is a service account of kube-system."""
-    return _SYSTEM_ACCOUNTS in user.groups
+    return SYSTEM_ACCOUNTS in user.groups
 
 
 def authorizer(cache: Cache) -> Authorize:

@@ -179,8 +179,9 @@ async def test_who_may_approve_and_for_whom() -> None:
             await decide(c.client, denied, csrs.APPROVED)
         with pytest.raises(Invalid, match='updates may not remove a condition of type "Denied"'):
             await c.client.update(csrs.RESOURCE, {**denied, "status": {}}, subresource="approval")
-        with pytest.raises(Forbidden, match="signer with system:masters group is not allowed"):
-            await c.create(csrs.RESOURCE, asked("root", groups=("system:masters",)))
+        for group in ("system:masters", "system:serviceaccounts:kube-system"):
+            with pytest.raises(Forbidden, match=f"signer with {group} group is not allowed"):
+                await c.create(csrs.RESOURCE, asked("root", groups=("ops", group)))
 
 
 @pytest.mark.looptime
