@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minik.api.rbac_v1.rules import Rule, allows_path, allows_resource, compact, missing
@@ -39,6 +39,10 @@ def _allowed(rules: list[Rule]) -> set[Any]:
     return found | {(v, url) for v in VERBS for url in URLS if any(allows_path(rule, v, url) for rule in rules)}
 
 
+@example(
+    [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": [""]}],
+    [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}],
+)
 @given(RULES, RULES)
 def test_what_is_covered_is_held(owned: list[Rule], wanted: list[Rule]) -> None:
     lacking = missing(owned, wanted)
