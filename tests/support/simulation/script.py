@@ -51,6 +51,8 @@ def story(rng: random.Random) -> list[Wish]:
             resource, name = rng.choice(changeable)
             container: Obj = {"name": "c", "image": rng.choice(_IMAGES)}
             spec: Obj = {"template": {"spec": {"containers": [container]}}}
+            if resource == "replicasets.apps":  # only pods that are made anew follow its template: that is chance
+                spec = {}
             if resource != "daemonsets.apps":
                 spec["replicas"] = rng.randint(0, 4)
             wishes.append(Wish(resource, name, patch={"spec": spec}))
