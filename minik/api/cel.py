@@ -1,7 +1,8 @@
 """CEL, the Common Expression Language, as the Kubernetes API uses it: conditions on devices, rules of custom kinds.
 
 A thin layer over cel-expr-python (Google's cel-cpp; the extra `cel`), loaded when the first expression comes. Besides CEL's own and its
-standard extensions (strings, math, optionals, bindings) there are Kubernetes' `quantity(…)` and `semver(…)` with their methods.
+standard extensions (strings, math, optionals, bindings) there are Kubernetes' `quantity(…)` and `semver(…)`
+with their methods, and those of `cel_library.py`.
 
     program = compile('device.driver == "gpu.example.com"', DEVICE)
     program.evaluate({"device": {...}})        # → True; raises CelError
@@ -19,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from minik.api import quantity
+from minik.api.cel_library import declarations
 
 MISSING = "CEL expressions need the library cel-expr-python, which is not installed (pip install minik[cel])"
 SEMVER = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
@@ -188,4 +190,5 @@ def _functions(cel: Any) -> list[Any]:
         declare("major", kind.INT, [special], lambda a: _order(a)[0]),
         declare("minor", kind.INT, [special], lambda a: _order(a)[1]),
         declare("patch", kind.INT, [special], lambda a: _order(a)[2]),
+        *declarations(kind, declare),
     ]

@@ -1,7 +1,7 @@
 """Rules in CEL (`x-kubernetes-validations`, KEP-2876): evaluated for every new object, and for an update where something changed.
 
 Called by `structural_values.validate` for schemas that have rules, and by the validation of definitions: `what_is_wrong` with a rule, or
-else `why_not` it will be enforced. The language is `minik.api.cel`; Kubernetes' own functions that it lacks (`isSorted`, `url`, `ip` …)
+else `why_not` it will be enforced. The language is `minik.api.cel`; Kubernetes' own functions that it lacks (`url`, `ip`, `format` …)
 make a rule one that is accepted with a warning and not enforced, and so does the absence of the library.
 """
 
@@ -25,10 +25,9 @@ MESSAGE = cel.Environment({"self": "dyn"}, returns="string")
 TRANSITION_MESSAGE = cel.Environment({"self": "dyn", "oldSelf": "dyn"}, returns="string")
 
 _KUBERNETES_ONLY = frozenset({
-    "isSorted", "sum", "min", "max", "indexOf", "lastIndexOf", "find", "findAll", "url", "isURL", "ip", "isIP", "cidr", "isCIDR",
-    "format", "authorizer", "ip.isCanonical", "isCanonical", "family", "containsIP", "containsCIDR", "masked", "prefixLength",
-    "getScheme", "getHost", "getHostname", "getPort", "getEscapedPath", "getQuery", "isInteger", "sign", "sets", "sets.contains",
-    "sets.equivalent", "sets.intersects", "contains", "equivalent", "intersects",
+    "indexOf", "lastIndexOf", "url", "ip", "cidr", "format", "authorizer", "isCanonical", "family", "containsIP", "containsCIDR",
+    "masked", "prefixLength", "getScheme", "getHost", "getHostname", "getPort", "getEscapedPath", "getQuery", "isInteger", "sign",
+    "sets", "sets.contains", "sets.equivalent", "sets.intersects", "contains", "equivalent", "intersects", "ip.isCanonical",
 })  # fmt: skip
 """Functions of Kubernetes' CEL libraries that `minik.api.cel` lacks."""
 _UNKNOWN = re.compile(r"undeclared reference to '([^']+)'|found no matching overload for '([^']+)'")

@@ -215,3 +215,27 @@ def test_rules_in_cel() -> None:
     assert complaints(schema, obj(**good), **{**good, "size": 2}) == ['spec: Invalid value: "object": it shrank to 2']
     bad = obj(**{**good, "min": 5})
     assert complaints(schema, bad, **bad["spec"]) == []  # it was so before
+
+
+@pytest.mark.skipif(not cel.available(), reason="cel-expr-python is not installed")
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        ("self.l.isSorted()", True),
+        ("self.l.sum() == 6 && self.l.min() == 1 && self.l.max() == 3", True),
+        ("self.l.map(i, 0 - i).isSorted()", False),
+        ("self.t.find('[0-9]+') == '12' && self.t.find('z') == ''", True),
+        ("self.t.findAll('[a-z]').size() == 3", True),
+        ("isIP('10.0.0.1') && isIP('fd00::1') && !isIP('10.0.0') && isCIDR('10.0.0.0/8') && !isCIDR('10.0.0.1')", True),
+        ("isURL('https://a/b') && isURL('/a') && !isURL('a')", True),
+        ("quantity('1Gi').isGreaterThan(quantity('1000Mi'))", True),
+        ("self.t.split('1')[0] == 'abc' && self.t.lowerAscii() == self.t", True),
+        ("!has(self.absent) && self.?absent.orValue(7) == 7", True),
+    ],
+)
+def test_what_rules_may_say(rule: str, holds: bool) -> None:
+    rules = [{"rule": rule, "message": "broken"}]
+    properties = {"l": {"type": "array", "items": INTEGER}, "t": STRING, "absent": INTEGER}
+    spec = {"type": "object", "properties": properties, "x-kubernetes-validations": rules}
+    schema = CustomSchema({"type": "object", "properties": {"spec": spec}}, storage_version="v1", has_status=True)
+    assert complaints(schema, l=[1, 2, 3], t="abc12") == ([] if holds else ['spec: Invalid value: "object": broken'])

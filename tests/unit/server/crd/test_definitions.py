@@ -278,10 +278,10 @@ async def test_rules_that_cannot_be_enforced_are_named_in_a_warning(run: Running
         return
     assert await warnings(with_rules({"rule": "self.a == 'x'"})) == []
     (said,) = await warnings(
-        with_rules({"rule": "self.l.isSorted()"}, l={"type": "array", "items": {"type": "string"}})
+        with_rules({"rule": "url(self.l[0]).getPort() == 80"}, l={"type": "array", "items": {"type": "string"}})
     )
     where = "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0]"
-    assert said.startswith(f'{where}: this rule is not enforced: "self.l.isSorted()":')
+    assert said.startswith(f'{where}: this rule is not enforced: "url(self.l[0]).getPort() == 80":')
     dated = {"type": "string", "format": "date-time"}
     (said,) = await warnings(with_rules({"rule": "self.when > timestamp('2020-01-01T00:00:00Z')"}, when=dated))
     assert "fields of formats date, date-time" in said
