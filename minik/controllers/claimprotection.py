@@ -18,8 +18,8 @@ BY_CLAIM = "minik.pods-of-claim"
 
 
 def claims_of(pod: ROObj) -> Iterable[str]:
-    """namespace/name of every claim that a pod that has not ended uses."""
-    if pods.is_finished(pod):
+    """namespace/name of every claim that a pod uses on a node: one without a node never starts with a claim that is going."""
+    if pods.is_finished(pod) or not pods.is_scheduled(pod):
         return ()
     return [f"{meta.namespace(pod)}/{name}" for name in pods.claim_names(pod)]
 

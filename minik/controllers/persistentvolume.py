@@ -122,8 +122,9 @@ async def _unbind(ctx: Context, volume: ROObj) -> ROObj:
 
 
 async def _set_phase(ctx: Context, volume: ROObj, plan: VolumePlan) -> ROObj:
-    if not plan.phase or (volumes.phase(volume) == plan.phase and volume.get("status")):
-        return volume
+    current = volumes.phase(volume)
+    if not plan.phase or current == plan.phase or (current == "Failed" and plan.phase == "Released"):
+        return volume  # a provisioner that could not delete it says so in the status, and tries again
     status: Obj = {"phase": plan.phase, "lastPhaseTransitionTime": times.format_time(ctx.clock.now())}
     if plan.message:
         status |= {"message": plan.message, "reason": "VolumeFailedDelete"}

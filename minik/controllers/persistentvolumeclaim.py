@@ -1,15 +1,14 @@
 """PersistentVolumeClaims: each gets the volume that suits it, or one made for it. Half of the binder; `persistentvolume.py` is the other.
 
 A binding is four writes, each good to stop after: the volume names the claim, the volume is Bound, the claim names the volume, the claim is
-Bound. Every write carries the revision it goes by, so of two claims that choose one volume the second is refused and looks again.
-`plan_claim` decides what is next. Upstream: `pkg/controller/volume/persistentvolume` (syncClaim).
+Bound. Every write carries the revision it goes by, so of two claims that choose one volume the second is refused and looks again;
+`common/volume_promises.py` makes that rare. A free volume is offered to one claim that waits, then to the next (keys `/volume`/NAME).
+`common/bind_plan.py` decides what is next. Upstream: `pkg/controller/volume/persistentvolume` (syncClaim).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
 
 from minik.api import meta
 from minik.api.core_v1 import nodes, volumes
@@ -17,117 +16,33 @@ from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Key, Obj, ROObj
 from minik.api.storage_v1 import storageclass
 from minik.client.controller import DONE, Context, Controller, Result, Scope, can, maps_with
+from minik.controllers.common.bind_plan import BindPlan, plan_bind
 from minik.controllers.common.node_directories import plan_directory
 from minik.controllers.common.volume_index import BY_CLAIM, BY_CLASS, by_claim, by_class
+from minik.controllers.common.volume_promises import Promises
 
 CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", storageclass.RESOURCE
 _PENDING = "minik.pending-claims"
 _BY_VOLUME = "minik.claims-of-volume"
-_LOST = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
-_MISBOUND = "Two claims are bound to the same volume, this one is bound incorrectly"
-
-Step = Literal["wait", "class", "bind", "provision", "lost", "settle"]
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimPlan:
-    """What is next. `reason` and `message` make an Event."""
-
-    step: Step
-    volume: ROObj | None = None
-    reason: str = ""
-    message: str = ""
-    warning: bool = False
-    storage_class: str = ""
-
-
-def plan_claim(
-    claim: ROObj, volume: ROObj | None, candidates: Sequence[ROObj], classes: Mapping[str, ROObj]
-) -> ClaimPlan:
-    """`volume`: the one that the claim names, if there is one. `candidates`: free ones of its class, and those meant for it. Pure."""
-    if volumes.is_bound(claim) or volumes.BIND_COMPLETED in meta.annotations(claim):
-        return _plan_bound(claim, volume)
-    if meta.is_deleting(claim):
-        return ClaimPlan("wait")
-    if volumes.volume_name(claim):
-        return _plan_named(claim, volume)
-    if not volumes.has_class(claim):
-        found = storageclass.default_of(list(classes.values()))
-        if found is not None:
-            return ClaimPlan("class", storage_class=meta.name(found))
-    name = volumes.class_of(claim)
-    of_class = classes.get(name)
-    waits = of_class is not None and storageclass.waits(of_class) and not _selected_node(claim)
-    meant = [each for each in candidates if volumes.claim_ref(each) is not None]
-    best = volumes.best_for(meant if waits else candidates, claim)
-    if best is not None:
-        return ClaimPlan("bind", best)
-    if waits:
-        text = "waiting for first consumer to be created before binding"
-        return ClaimPlan("wait", reason="WaitForFirstConsumer", message=text)
-    if not name:
-        text = "no persistent volumes available for this claim and no storage class is set"
-        return ClaimPlan("wait", reason="FailedBinding", message=text)
-    return ClaimPlan("provision")
-
-
-def _selected_node(claim: ROObj) -> str:
-    return meta.annotations(claim).get(volumes.SELECTED_NODE, "")
-
-
-def _plan_bound(claim: ROObj, volume: ROObj | None) -> ClaimPlan:
-    if not volumes.volume_name(claim):
-        text = "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!"
-        return ClaimPlan("lost", reason="ClaimLost", message=text, warning=True)
-    if volume is None:
-        return ClaimPlan("lost", reason="ClaimLost", message=_LOST, warning=True)
-    ref = volumes.claim_ref(volume)
-    if ref is None or volumes.is_for(volume, claim):
-        return ClaimPlan("bind" if ref is None or not ref.get("uid") else "settle", volume)
-    return ClaimPlan("lost", reason="ClaimMisbound", message=_MISBOUND, warning=True)
-
-
-def _plan_named(claim: ROObj, volume: ROObj | None) -> ClaimPlan:
-    """Somebody said which volume it is to be."""
-    if volume is None:
-        return ClaimPlan("wait")
-    if volumes.claim_ref(volume) is None:
-        why = _mismatch(volume, claim)
-        if why:
-            text = f'Cannot bind to requested volume "{meta.name(volume)}": {why}'
-            return ClaimPlan("wait", reason="VolumeMismatch", message=text, warning=True)
-        return ClaimPlan("bind", volume)
-    if volumes.is_for(volume, claim):
-        return ClaimPlan("bind", volume)
-    text = f'volume "{meta.name(volume)}" already bound to a different claim.'
-    return ClaimPlan("wait", reason="FailedBinding", message=text, warning=True)
-
-
-def _mismatch(volume: ROObj, claim: ROObj) -> str:
-    if volumes.capacity(volume) < volumes.requested(claim):
-        return "requested PV is too small"
-    if volumes.class_of(volume) != volumes.class_of(claim):
-        return "storageClassName does not match"
-    if (claim["spec"].get("volumeMode") or "Filesystem") != (volume["spec"].get("volumeMode") or "Filesystem"):
-        return "incompatible volumeMode"
-    if not set(volumes.access_modes(claim)) <= set(volumes.access_modes(volume)):
-        return "incompatible accessMode"
-    return ""
+_VOLUME = "/volume"
+"""In place of a namespace, in the keys of free volumes."""
+_NO_CLASS = "-"
+"""In place of a class: of claims that name none, and get the default one when there is one."""
 
 
 # --- doing it ----------------------------------------------------------------------------------------------------------------
 
 
 async def reconcile(ctx: Context, key: Key) -> Result:
-    claim = ctx.cache(CLAIMS).get(key)
-    if claim is None:
+    if key.namespace == _VOLUME:
+        _offer(ctx, key.name)
         return DONE
-    classes = {meta.name(each): each for each in ctx.cache(CLASSES).list()}
-    known = ctx.cache(VOLUMES)
-    volume = await _named_volume(ctx, claim)
-    free = known.by_index(BY_CLASS, volumes.class_of(claim))
-    meant = known.by_index(BY_CLAIM, str(key))
-    plan = plan_claim(claim, volume, [*meant, *free], classes)
+    claim = ctx.cache(CLAIMS).get(key)
+    volume = await _named_volume(ctx, claim) if claim is not None else None
+    classes = _classes(ctx)
+    plan = _choose(ctx, key, claim, volume, classes)
+    if plan is None or claim is None:
+        return DONE
     if plan.reason:
         kind = "Warning" if plan.warning else "Normal"
         if plan.step != "lost" or volumes.phase(claim) != "Lost":
@@ -147,6 +62,56 @@ async def reconcile(ctx: Context, key: Key) -> Result:
         case "wait":
             await _set_status(ctx, claim, {"phase": "Pending"})
     return DONE
+
+
+def _classes(ctx: Context) -> Mapping[str, ROObj]:
+    return {meta.name(each): each for each in ctx.cache(CLASSES).list()}
+
+
+def _choose(
+    ctx: Context, key: Key, claim: ROObj | None, volume: ROObj | None, classes: Mapping[str, ROObj]
+) -> BindPlan | None:
+    """`plan_bind` among the volumes that are promised to nobody else. Does not await: what it chooses is promised at once."""
+    promises: Promises = ctx.state
+    promised = promises.take_back(key)
+    plan, chosen = None, ""
+    if claim is not None:
+        known = ctx.cache(VOLUMES)
+        candidates = list(known.by_index(BY_CLAIM, str(key)))
+        if not volumes.volume_name(claim):
+            free = known.by_index(BY_CLASS, volumes.class_of(claim))
+            candidates += [each for each in free if not promises.is_promised(meta.name(each))]
+        plan = plan_bind(claim, volume, candidates, classes)
+        if plan.volume is not None:
+            chosen = meta.name(plan.volume)
+            if volumes.claim_ref(plan.volume) is None and not promises.is_promised(chosen):
+                promises.give(chosen, key)
+    if promised and promised != chosen:
+        promises.wake(Key(_VOLUME, promised))
+    return plan
+
+
+def _offer(ctx: Context, name: str) -> None:
+    """Promise a free volume to the first claim that waits and would have it, and wake that."""
+    promises: Promises = ctx.state
+    volume = ctx.cache(VOLUMES).get(Key("", name))
+    if volume is None or not _is_free(volume) or promises.is_promised(name):
+        return
+    classes = _classes(ctx)
+    of_class = classes.get(volumes.class_of(volume))
+    if of_class is not None and storageclass.waits(of_class):
+        return
+    pending = ctx.cache(CLAIMS).index(_PENDING)
+    for kind in (volumes.class_of(volume), *(() if volumes.class_of(volume) else (_NO_CLASS,))):
+        for key, claim in pending.get(kind, {}).items():
+            if not promises.has_one(key) and plan_bind(claim, None, [volume], classes).step == "bind":
+                promises.give(name, key)
+                promises.wake(key)
+                return
+
+
+def _is_free(volume: ROObj) -> bool:
+    return volumes.claim_ref(volume) is None and volumes.phase(volume) == "Available" and not meta.is_deleting(volume)
 
 
 async def _named_volume(ctx: Context, claim: ROObj) -> ROObj | None:
@@ -294,7 +259,7 @@ async def _make_directory(ctx: Context, claim: ROObj, storage_class: ROObj) -> N
 
 
 def _pending(claim: ROObj) -> Iterable[str]:
-    return () if volumes.is_bound(claim) else (volumes.class_of(claim) if volumes.has_class(claim) else "-",)
+    return () if volumes.is_bound(claim) else (volumes.class_of(claim) if volumes.has_class(claim) else _NO_CLASS,)
 
 
 def _by_volume(claim: ROObj) -> Iterable[str]:
@@ -303,20 +268,18 @@ def _by_volume(claim: ROObj) -> Iterable[str]:
 
 
 def _of_volume(scope: Scope, volume: ROObj) -> Iterable[Key]:
-    """The claim it names, those that name it, and if it is free those that wait for one of its class."""
-    claims = scope.cache(CLAIMS)
+    """The claim it names, those that name it, and itself: if it is free, one that waits gets it."""
+    found = {meta.key(claim) for claim in scope.cache(CLAIMS).by_index(_BY_VOLUME, meta.name(volume))}
     ref = volumes.claim_ref(volume)
-    found = {meta.key(claim) for claim in claims.by_index(_BY_VOLUME, meta.name(volume))}
-    if ref is not None:
-        found.add(Key(ref.get("namespace") or "", ref.get("name") or ""))
-    elif volumes.phase(volume) == "Available":
-        found |= {meta.key(claim) for claim in claims.by_index(_PENDING, volumes.class_of(volume))}
+    found.add(
+        Key(ref.get("namespace") or "", ref.get("name") or "") if ref is not None else Key(_VOLUME, meta.name(volume))
+    )
     return found
 
 
 def _of_class(scope: Scope, storage_class: ROObj) -> Iterable[Key]:
     claims = scope.cache(CLAIMS)
-    without = claims.by_index(_PENDING, "-") if storageclass.is_default(storage_class) else ()
+    without = claims.by_index(_PENDING, _NO_CLASS) if storageclass.is_default(storage_class) else ()
     return {meta.key(claim) for claim in (*claims.by_index(_PENDING, meta.name(storage_class)), *without)}
 
 
@@ -346,6 +309,7 @@ CONTROLLER = Controller(
         CLAIMS: {_PENDING: _pending, _BY_VOLUME: _by_volume},
         VOLUMES: {BY_CLASS: by_class, BY_CLAIM: by_claim},
     },
+    state=lambda setup: Promises(setup.enqueue),
     rbac=[can("update", f"{CLAIMS},{CLAIMS}/status,{VOLUMES},{VOLUMES}/status"), can("create,get", VOLUMES)],
     component="persistentvolume-controller",
 )

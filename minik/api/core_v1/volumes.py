@@ -110,16 +110,25 @@ def suits(volume: ROObj, claim: ROObj) -> bool:
 
 def best_for(volumes: Iterable[ROObj], claim: ROObj) -> ROObj | None:
     """The volume to bind a claim to: one that is meant for it, else the smallest free one that suits; of equal ones the first by name."""
-    free: list[ROObj] = []
-    for volume in sorted(volumes, key=meta.name):
+    best: ROObj | None = None
+    rank: tuple[int, int, str] | None = None
+    for volume in volumes:
+        ref = claim_ref(volume)
         if meta.is_deleting(volume):
             continue
-        if claim_ref(volume) is not None:
-            if is_for(volume, claim) and _can_serve(volume, claim):
-                return volume
-        elif phase(volume) == "Available" and suits(volume, claim):
-            free.append(volume)
-    return min(free, key=capacity, default=None)
+        if ref is not None:
+            if not is_for(volume, claim) or not _can_serve(volume, claim):
+                continue
+            this = (0, 0, meta.name(volume))
+        elif phase(volume) == "Available":
+            this = (1, capacity(volume), meta.name(volume))
+            if (rank is not None and this >= rank) or not suits(volume, claim):
+                continue
+        else:
+            continue
+        if rank is None or this < rank:
+            best, rank = volume, this
+    return best
 
 
 def _can_serve(volume: ROObj, claim: ROObj) -> bool:

@@ -184,6 +184,22 @@ async def test_a_directory_on_the_node_that_the_scheduler_chose() -> None:
         assert await c.names(PVS) == [], "and if there is no such node any more, there is nothing to clear"
 
 
+async def test_a_free_volume_is_not_taken_from_the_scheduler() -> None:
+    """On which node a claim that waits for its pod may lie is known to the scheduler alone, also when it has chosen."""
+    async with control_plane(*CONTROLLERS) as c:
+        await ready_node(c, "n1")
+        await c.create(CLASSES, storage_class("standard", mode="WaitForFirstConsumer"))
+        elsewhere = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}]}
+        affinity = {"required": {"nodeSelectorTerms": [elsewhere]}}
+        await c.create(PVS, volume("free", "1Gi", cls="standard", nodeAffinity=affinity))
+        await c.create(PVCS, claim("a", cls="standard"))
+        await c.settle()
+        assert await pair(c, "a") == ("Pending", "")
+        await c.client.patch(PVCS, "a", "default", {"metadata": {"annotations": {volumes.SELECTED_NODE: "n1"}}})
+        await c.settle()
+        assert await pair(c, "a") == ("Bound", f"pvc-{meta.uid(await found(c, PVCS, 'a'))}")
+
+
 async def test_a_node_that_went_meanwhile_is_chosen_anew() -> None:
     async with control_plane(*CONTROLLERS) as c:
         await c.create(CLASSES, storage_class("standard", mode="WaitForFirstConsumer"))
@@ -225,6 +241,30 @@ async def test_growth() -> None:
             await c.client.patch(PVCS, "grows", "default", {"spec": {"resources": {"requests": {"storage": "1Gi"}}}})
 
 
+async def test_a_claim_of_no_class_takes_a_volume_of_none_that_comes_later() -> None:
+    async with control_plane(*CONTROLLERS) as c:
+        await c.create(PVCS, claim("a", cls=None))
+        await c.settle()
+        await c.create(PVS, volume("v"))
+        await c.settle()
+        assert await pair(c, "a") == ("Bound", "v")
+
+
+async def test_what_a_provisioner_says_of_its_failure_stays() -> None:
+    async with control_plane(*CONTROLLERS) as c:
+        made = volume("v", persistentVolumeReclaimPolicy="Delete")
+        made["metadata"]["annotations"] = {volumes.PROVISIONED_BY: "csi.example.com"}
+        await c.create(PVS, made)
+        await c.create(PVCS, claim("a"))
+        await c.settle()
+        await c.client.delete(PVCS, "a", "default")
+        await c.settle()
+        assert volumes.phase(await found(c, PVS, "v")) == "Released"
+        await c.client.patch_status(PVS, "v", "", {"status": {"phase": "Failed", "message": "in use"}})
+        await c.settle()
+        assert (await found(c, PVS, "v"))["status"]["message"] == "in use"
+
+
 # --- the end -----------------------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +295,8 @@ async def test_what_is_used_stays() -> None:
         await c.create(PVS, volume("v"))
         await c.create(PVCS, claim("a"))
         uses = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "a"}}]}
-        await c.create("pods", pod("p", spec=uses))
+        await ready_node(c)
+        await c.create("pods", pod("p", node="n1", spec=uses))
         await c.settle()
         await c.client.delete(PVCS, "a", "default")
         await c.client.delete(PVS, "v")
@@ -264,6 +305,17 @@ async def test_what_is_used_stays() -> None:
         await c.client.delete("pods", "p", "default", grace_seconds=0)
         await c.settle(5)
         assert await c.names(PVCS, "default") == [] == await c.names(PVS)
+
+
+async def test_a_pod_without_a_node_keeps_no_claim() -> None:
+    async with control_plane(*CONTROLLERS) as c:
+        await c.create(PVCS, claim("a"))
+        uses = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "a"}}]}
+        await c.create("pods", pod("p", spec=uses))
+        await c.settle()
+        await c.client.delete(PVCS, "a", "default")
+        await c.settle()
+        assert await c.names(PVCS, "default") == []
 
 
 async def test_ephemeral_volumes() -> None:
