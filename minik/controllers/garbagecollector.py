@@ -3,7 +3,7 @@
 kube-controller-manager's garbage-collector-controller, over every kind that is served. The rules are in `common/ownership.py`, here is
 what they act on. The queue holds every object that may have to be dealt with:
 
-* one that appears, or whose owners change (is an owner missing?);
+* one that appears without an owner that it names, or whose owners change;
 * one that begins to be deleted with `orphan` or `foregroundDeletion` among its finalizers, and then its dependents;
 * the dependents of one that is gone, and its owners that waited for it.
 
@@ -81,8 +81,11 @@ class Watcher:
                 self.enqueue(item)
 
     def _added(self, resource: str, obj: ROObj) -> None:
-        metadata = obj["metadata"]
-        if metadata.get("ownerReferences") or (metadata.get("deletionTimestamp") and _is_held(obj)):
+        if meta.is_deleting(obj):
+            matters = _is_held(obj)
+        else:  # while its owners are there, it is they that something will happen to first
+            matters = any(self.ownership.presence(obj, ref) is not Presence.SOLID for ref in meta.owners(obj))
+        if matters:
             self.enqueue(Item.of(resource, obj))
 
     def _updated(self, resource: str, old: ROObj, new: ROObj) -> None:

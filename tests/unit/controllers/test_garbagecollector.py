@@ -147,6 +147,22 @@ async def test_cluster_scoped_owners_and_owners_of_the_wrong_scope() -> None:
         assert [event["reason"] for event in events] == ["OwnerRefInvalidNamespace"]
 
 
+async def test_what_appears_beside_its_owners_costs_nothing() -> None:
+    async with control_plane(GC) as c:
+        a, b = await _map(c, "a"), await _map(c, "b")
+        for number in range(10):
+            await _map(c, f"child-{number}", owned(a), owned(b))
+        await c.settle()
+        assert c.manager.statistics()["controllers"]["garbage-collector"]["adds"] == 0
+        await c.client.delete("configmaps", "a", "default")
+        await c.settle()
+        child = await c.get("configmaps", "child-3", "default")
+        assert child is not None and [ref["name"] for ref in child["metadata"]["ownerReferences"]] == ["b"]
+        await c.client.delete("configmaps", "b", "default")
+        await c.settle()
+        assert await c.names("configmaps") == []
+
+
 async def test_an_owner_in_another_namespace_is_absent() -> None:
     async with control_plane(GC, namespaces=("default", "other")) as c:
         a = await _map(c, "a", namespace="other")
