@@ -40,9 +40,9 @@ class Slow(MemoryStore):
     rng = random.Random(0)
 
     async def commit(self, ops: Sequence[Op]) -> Sequence[Revision]:
-        await asyncio.sleep(self.rng.random() * 0.02)
+        await asyncio.sleep(round(self.rng.random() * 0.02, 4))
         result = await super().commit(ops)
-        await asyncio.sleep(self.rng.random() * 0.02)
+        await asyncio.sleep(round(self.rng.random() * 0.02, 4))
         return result
 
 
@@ -60,7 +60,7 @@ class Late:
     async def watch(self, path: str, **more: object) -> AsyncIterator[WatchEvent]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[tuple[float, WatchEvent]] = asyncio.Queue()
-        lag = self.rng.random() * self.most
+        lag = round(self.rng.random() * self.most, 2) if self.rng.random() < 0.7 else 0.0
 
         async def pump() -> None:
             async for event in self.inner.watch(path, **more):  # type: ignore[arg-type]  # passed on as it came
@@ -70,7 +70,8 @@ class Late:
         try:
             while True:
                 due, event = await arrived.get()
-                await asyncio.sleep(due - loop.time())
+                if (wait := due - loop.time()) > 0.001:  # no less: simulated time is rounded, and would stand still
+                    await asyncio.sleep(wait)
                 yield event
         finally:
             task.cancel()
@@ -113,11 +114,11 @@ async def _drain(client: Client, rng: random.Random, granted: list[str]) -> None
                 _evict(client, rng, name, granted) for name in rng.sample(names, min(len(names), rng.randint(1, 6)))
             ]
             await asyncio.gather(*evictions)
-        await asyncio.sleep(rng.random() * 0.3)
+        await asyncio.sleep(round(rng.random() * 0.3, 4))
 
 
 async def _evict(client: Client, rng: random.Random, name: str, granted: list[str]) -> None:
-    cut = rng.random() * 0.1 if rng.random() < 0.2 else 60
+    cut = round(rng.random() * 0.1, 4) if rng.random() < 0.2 else 60
     with contextlib.suppress(TooManyRequests, NotFound, TimeoutError):
         async with asyncio.timeout(cut):
             await client.evict(Key("default", name))
@@ -158,7 +159,7 @@ async def _cluster(seed: int, *, lag: float) -> AsyncIterator[tuple[Running, Cli
                 await manager.close()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(6), 8, 23])  # 23: fails without the server's own count of healthy pods
 async def test_no_storm_of_evictions_breaks_a_budget(seed: int) -> None:
     rng = random.Random(seed)
     bound: Obj = rng.choice(

@@ -81,7 +81,7 @@ class Queue(MemoryStore):
 
     async def _write(self, ops: Sequence[Op]) -> Sequence[Revision]:
         async with self._turn:
-            await asyncio.sleep(self._rng.random() * 0.01)
+            await asyncio.sleep(round(self._rng.random() * 0.01, 4))
             return await super().commit(ops)
 
 
@@ -122,11 +122,11 @@ async def _do(client: Client, rng: random.Random) -> None:
 
 async def _user(client: Client, rng: random.Random) -> None:
     for _ in range(40):
-        cut = rng.random() * 0.05 if rng.random() < 0.15 else 60
+        cut = round(rng.random() * 0.05, 4) if rng.random() < 0.15 else 60
         with contextlib.suppress(AlreadyExists, Forbidden, Conflict, NotFound, TimeoutError):
             async with asyncio.timeout(cut):
                 await _do(client, rng)
-        await asyncio.sleep(rng.random() * 0.02)
+        await asyncio.sleep(round(rng.random() * 0.02, 4))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -183,7 +183,7 @@ async def test_a_quota_holds_from_its_first_revision(seed: int) -> None:
         store.listen(judge)
 
         async def create(number: int) -> None:
-            await asyncio.sleep(number * rng.random() * 0.01)
+            await asyncio.sleep(round(number * rng.random() * 0.01, 4))
             if number == 20:
                 await client.create("resourcequotas", named("q", "default", spec={"hard": {"pods": "25"}}))
             else:

@@ -35,6 +35,8 @@ from minik.storage.base import ClosedError, CompactedError, SlowReaderError
 from minik.storage.cache import CacheEvent, Entry, Watch
 
 BOOKMARK_SECONDS = 60.0
+_CLOSE = 1e-3
+"""Seconds by which a timer may be early and is on time all the same: a loop whose clock is coarse would turn without getting on."""
 _MIN_TIMEOUT = 1800
 """Seconds; a watch without timeoutSeconds lasts between this and twice as long (--min-request-timeout)."""
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
@@ -264,7 +266,7 @@ class Watching:
                 self._ready.append(error_item(Expired(f"too old resource version: {error.wanted} ({error.oldest})")))
             return bool(self._ready)
         if not there:
-            now = loop.time()
+            now = loop.time() + _CLOSE
             if now >= self._ends:
                 return False
             if now >= self._next_bookmark:
