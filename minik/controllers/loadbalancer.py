@@ -2,7 +2,7 @@
 
 Every node's proxy answers what is sent to such an address (`agent/proxy/rules.py`); this controller only says which they are, in
 `status.loadBalancer`: those of the ready nodes, with `externalTrafficPolicy: Local` those of the nodes with an endpoint. As in k3s,
-external addresses go before internal ones. Of two Services that want the same port the older has it, and the other waits; ports on
+external addresses go before internal ones. Of two Services that want the same port the first has it, and the other waits; ports on
 which the server itself listens are nobody's. A Service with a `loadBalancerClass` other than `minik.io/node` is somebody else's.
 """
 
@@ -79,8 +79,9 @@ def plan_balancer(
     return BalancerPlan((asked,) if asked else tuple(sorted(set(found))))
 
 
-def _seniority(service: ROObj) -> tuple[str, str]:
-    return service["metadata"]["creationTimestamp"], meta.uid(service)
+def _seniority(service: ROObj) -> tuple[bool, str, str]:
+    """Who has a port already keeps it; among others the older goes first."""
+    return not _ingress(service), service["metadata"]["creationTimestamp"], meta.uid(service)
 
 
 async def _reconcile(ctx: Context, key: Key, kept: frozenset[Port]) -> Result:
