@@ -35,6 +35,8 @@ from minik.agent.probes import HostProbes, Prober, ProbeRunner
 from minik.agent.registration import Health, HostFacts, host_facts, node_object, register
 from minik.agent.sources import PodTokens, WatchedObjects
 from minik.agent.volumes.base import Volumes
+from minik.agent.volumes.claims import PodClaims, may_have
+from minik.agent.volumes.directories import Directories
 from minik.agent.volumes.manager import HostVolumes
 from minik.aio import Tasks
 from minik.api import meta
@@ -111,11 +113,21 @@ class Agent:
         self._said: dict[str, str] = {}
         """What was logged of each thing that does not work, last."""
         self._objects: WatchedObjects | None = None
+        self._claims: PodClaims | None = None
         self.observations = Observations(runtime, self._wake, self._wake_all)
         dns = dns or ClusterDns()
         if volumes is None:
             self._objects = WatchedObjects(client, clock=clock, entropy=entropy, on_change=self._sources_changed)
-            volumes = HostVolumes(data_dir, objects=self._objects, tokens=PodTokens(client, clock=clock), dns=dns)
+            self._claims = PodClaims(
+                client, self._objects, node=name, labels=lambda: self._room.labels,
+                on_change=lambda: self._directories.look_again(),
+            )  # fmt: skip
+            tokens = PodTokens(client, clock=clock)
+            volumes = HostVolumes(data_dir, objects=self._objects, tokens=tokens, claims=self._claims, dns=dns)
+        self._directories = Directories(
+            client, informers, node=name, clock=clock, recorder=recorder, in_use=self._is_used,
+            is_real=self._objects is not None,
+        )  # fmt: skip
         self._prober = Prober(
             clock=clock, ask=probe or HostProbes(runtime, network), on_change=self._wake, on_unhealthy=self._unhealthy
         )
@@ -152,6 +164,7 @@ class Agent:
         for worker in self._workers.values():
             worker.close()
         await self._tasks.close()
+        await self._directories.close()
         await self._prober.close()
         if self._objects is not None:
             await self._objects.close()
@@ -183,6 +196,7 @@ class Agent:
         self._unsubscribe = self._pods.add_handler(added=self._added, updated=self._updated, deleted=self._deleted)
         await self._pods.wait_synced()
         self._adopt_orphans()
+        self._directories.start()
         await self._clear_leftovers()
 
     async def _engine_info(self) -> EngineInfo:
@@ -312,6 +326,7 @@ class Agent:
         worker = self._workers.pop(uid, None)
         if worker is not None and self._by_key.get(meta.key(worker.pod)) == uid:
             del self._by_key[meta.key(worker.pod)]
+        self._directories.look_again()
         if worker is not None and not self.observations.pod(uid).is_empty:
             self._wake(uid)
 
@@ -331,6 +346,11 @@ class Agent:
         worker = self._workers.get(uid)
         if worker is not None:
             worker.sources_changed()
+
+    def _is_used(self, volume: ROObj) -> bool:
+        """Whether a pod here may have the PersistentVolume."""
+        held = self._claims.held if self._claims is not None else None
+        return held is not None and any(may_have(w.pod, volume, held(uid)) for uid, w in self._workers.items())
 
     def _unhealthy(self, pod: ROObj, container: str, message: str) -> None:
         self._ctx.event(pod, "Warning", "Unhealthy", message, container=container)

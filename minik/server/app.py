@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from minik.api.core_v1 import pods
+from minik.api.core_v1 import pods, volumes
 from minik.api.errors import MethodNotAllowed
 from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
@@ -33,7 +33,7 @@ from minik.server.openapi import OpenAPI
 from minik.server.representation import format_of, represent
 from minik.server.request import Handler, Request, Response
 from minik.server.routing import no_such_resource
-from minik.server.selection import POD_NODE
+from minik.server.selection import POD_NODE, VOLUME_NODE
 from minik.server.subresources import binding
 from minik.server.subresources.healthy import HealthyPods
 from minik.server.subresources.registry import HANDLERS, SCALE, STATUS, Verb, streaming
@@ -101,6 +101,7 @@ class ApiServer:
         self.tokens = ServiceAccountTokens(cache, clock, entropy, signing_key=settings.token_signing_key)
         measure_storage(metrics, cache)
         cache.add_index("pods", POD_NODE, pods.node_name)
+        cache.add_index("persistentvolumes", VOLUME_NODE, volumes.directory_node)
         addresses = Addresses(cache, entropy, cidr=settings.service_cidr, reserved=settings.reserved_addresses)
         access = Access(cache)
         self.core = Core(

@@ -49,6 +49,8 @@ class RequestInfo:
     rest: str = ""
     """What follows the subresource, for `proxy`."""
     kind: Kind | None = None
+    labels: str = ""
+    """The label selector of a list or watch."""
 
 
 @dataclass(slots=True)

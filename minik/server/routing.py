@@ -87,4 +87,6 @@ def parse(method: str, path: str, query: Mapping[str, Sequence[str]], registry: 
                 info.name = fields[0].removeprefix("metadata.name=").removeprefix("=")
         elif info.verb == "delete":
             info.verb = "deletecollection"
+    if info.verb in ("list", "watch"):
+        info.labels = (query.get("labelSelector") or ("",))[0]
     return info

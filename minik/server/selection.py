@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from minik.api.core_v1.volumes import NODE_LABEL
 from minik.api.errors import BadRequest
 from minik.api.kind import Kind
 from minik.api.meta import ROObj
@@ -17,7 +18,9 @@ from minik.server.request import Request
 Predicate = Callable[[ROObj], bool]
 
 POD_NODE = "spec.nodeName"
-"""The one indexed field: each node asks for its own pods."""
+"""The indexed field of pods: each node asks for its own."""
+VOLUME_NODE = "minik.volume.node"
+"""The index of PersistentVolumes by the label that says on which node they lie: so does each node for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ def selection(request: Request, kind: Kind) -> Selection:
             raise BadRequest(str(error)) from error
         if not labels.empty:
             predicates.append(lambda obj: labels.matches(obj["metadata"].get("labels")))
+            if kind.resource == "persistentvolumes" and (node := labels.equalities().get(NODE_LABEL)):
+                index = (VOLUME_NODE, node)
     if fields_text:
         try:
             fields = parse_field_selector(fields_text)

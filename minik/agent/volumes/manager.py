@@ -1,7 +1,8 @@
 """`HostVolumes`: pods' volumes as directories of this host, bound into containers.
 
 Everything is below `<data_dir>/pods/<uid>`. Secrets and tokens live in memory (tmpfs) where the agent is root. What a ConfigMap
-or Secret holds is asked of `Objects`, which also wakes the pod's worker when it changes; `prepare` then writes the new files.
+or Secret holds is asked of `Objects`, which also wakes the pod's worker when it changes; `prepare` then writes the new files. What
+lies behind claims is told by `PodClaims`.
 Files are written in a thread, one hop a pod.
 """
 
@@ -20,8 +21,10 @@ from minik.agent.containers.base import Mount
 from minik.agent.env import Reference, expand
 from minik.agent.fields import PodFacts
 from minik.agent.names import PodDirs
+from minik.agent.volumes import claims as of_claims
 from minik.agent.volumes import mounting
 from minik.agent.volumes.atomic import write_payload
+from minik.agent.volumes.claims import PodClaims, claim_of
 from minik.agent.volumes.host_path import check_host_path
 from minik.agent.volumes.payload import Payload, TokenRef, VolumeError, is_projection, payload, references, token_refs
 from minik.api import meta, quantity
@@ -61,16 +64,12 @@ class HostVolumes:
         *,
         objects: Objects,
         tokens: Tokens,
+        claims: PodClaims,
         dns: etcfiles.ClusterDns,
         host_etc: Path = Path("/etc"),
     ) -> None:
-        self._data_dir, self._objects, self._tokens, self._dns, self._host_etc = (
-            data_dir,
-            objects,
-            tokens,
-            dns,
-            host_etc,
-        )
+        self._data_dir, self._dns, self._host_etc = data_dir, dns, host_etc
+        self._objects, self._tokens, self._claims = objects, tokens, claims
         self._in_memory = mounting.can_mount()
 
     async def prepare(self, pod: ROObj, facts: PodFacts) -> datetime | None:
@@ -78,6 +77,8 @@ class HostVolumes:
         volumes = pod["spec"].get("volumes") or ()
         payloads: dict[str, Payload] = {}
         renew_at: datetime | None = None
+        of_claims.check_devices(pod)
+        await self._claims.find(pod)
         for volume in volumes:
             if is_projection(volume):
                 found = await self._fetch(pod, references(volume))
@@ -108,7 +109,11 @@ class HostVolumes:
         gid = (pod["spec"].get("securityContext") or {}).get("fsGroup")
         self._write_etc(pod, dirs, facts)
         for volume in volumes:
-            self._write_volume(volume, dirs, payloads.get(volume["name"]), gid)
+            if claim_of(pod, volume):
+                is_given = gid is not None and not of_claims.is_read_only(volume)
+                of_claims.make(self._claims.of(meta.uid(pod), volume["name"]), gid=gid if is_given else None)
+            else:
+                self._write_volume(volume, dirs, payloads.get(volume["name"]), gid)
 
     def _write_etc(self, pod: ROObj, dirs: PodDirs, facts: PodFacts) -> None:
         host_hosts = _read_text(self._host_etc / "hosts") if pod["spec"].get("hostNetwork") else ""
@@ -153,7 +158,7 @@ class HostVolumes:
         dirs = PodDirs(self._data_dir, meta.uid(pod))
         volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
         try:
-            own = [self._mount(dirs, volumes, mount, env) for mount in container.get("volumeMounts") or ()]
+            own = [self._mount(pod, volumes, mount, env) for mount in container.get("volumeMounts") or ()]
             log = dirs.termination_log(container["name"], attempt)
             log.parent.mkdir(parents=True, exist_ok=True)
             log.touch(0o666)
@@ -169,24 +174,32 @@ class HostVolumes:
         return [*own, *(mount for mount in made if mount.target not in taken)]
 
     def _mount(
-        self, dirs: PodDirs, volumes: Mapping[str, Mapping[str, Any]], mount: Mapping[str, Any], env: Mapping[str, str]
+        self, pod: ROObj, volumes: Mapping[str, Mapping[str, Any]], mount: Mapping[str, Any], env: Mapping[str, str]
     ) -> Mount:
         volume = volumes.get(mount["name"])
         if volume is None:
             raise VolumeError(f'mount "{mount["name"]}" names no volume of the pod')
-        host = volume.get("hostPath")
-        root = Path(host["path"]) if host is not None else dirs.volume(mount["name"])
+        root = self._root(pod, volume)
+        is_read_only = is_projection(volume) or of_claims.is_read_only(volume)
         sub_path = mount.get("subPath") or ""
         if mount.get("subPathExpr"):
             sub_path = expand(mount["subPathExpr"], env)
-        source = sub_path_of(root, sub_path, is_writable=not is_projection(volume)) if sub_path else root
+        source = sub_path_of(root, sub_path, is_writable=not is_read_only) if sub_path else root
         propagation = _PROPAGATION.get(mount.get("mountPropagation") or "", "private")
         return Mount(
             source=str(source),
             target=mount["mountPath"] if mount["mountPath"].startswith("/") else f"/{mount['mountPath']}",
-            read_only=bool(mount.get("readOnly")) or is_projection(volume),
+            read_only=bool(mount.get("readOnly")) or is_read_only,
             propagation=propagation,  # type: ignore[arg-type]  # mypy does not narrow a dict's values to the Literal
         )
+
+    def _root(self, pod: ROObj, volume: Mapping[str, Any]) -> Path:
+        """Where one of the pod's volumes lies."""
+        if (host := volume.get("hostPath")) is not None:
+            return Path(host["path"])
+        if claim_of(pod, volume):
+            return Path(self._claims.of(meta.uid(pod), volume["name"]).path)
+        return PodDirs(self._data_dir, meta.uid(pod)).volume(volume["name"])
 
     def termination_message(self, pod_uid: str, container: str, attempt: int) -> str:
         """See `Volumes.termination_message`."""
@@ -203,11 +216,13 @@ class HostVolumes:
         """See `Volumes.release`."""
         self._objects.release(pod_uid)
         self._tokens.release(pod_uid)
+        self._claims.release(pod_uid)
         await asyncio.to_thread(self._unmount, pod_uid)
 
     async def remove(self, pod_uid: str) -> None:
         """See `Volumes.remove`."""
         await self.release(pod_uid)
+        self._claims.forget(pod_uid)
         await asyncio.to_thread(shutil.rmtree, PodDirs(self._data_dir, pod_uid).root, ignore_errors=True)
 
     def _unmount(self, pod_uid: str) -> None:

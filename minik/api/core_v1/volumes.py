@@ -94,6 +94,11 @@ def is_on(volume: ROObj, labels: Mapping[str, str], node: str) -> bool:
     return required is None or node_selectors.matches(required, labels, node)
 
 
+def directory_node(volume: ROObj) -> str:
+    """The node on which a volume that is a directory lies; "" for other volumes."""
+    return meta.labels(volume).get(NODE_LABEL) or ""
+
+
 def suits(volume: ROObj, claim: ROObj) -> bool:
     """Whether a volume has what a claim wants: class, access modes, mode, labels, size. Not whether it is free."""
     spec = claim.get("spec") or {}

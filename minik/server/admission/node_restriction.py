@@ -1,4 +1,5 @@
-"""NodeRestriction: a node's credentials write only its own Node, the pods bound to it, and their tokens.
+"""NodeRestriction: a node's credentials write only its own Node, the pods bound to it, and their tokens; and of
+volumes that lie on it the finalizer.
 
 What can be told from the URL alone is in `authz/`; this looks at the objects. Source: `plugin/pkg/admission/noderestriction`.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from minik.api import errors
 from minik.api.meta import Obj
+from minik.server.authz import node_volumes
 from minik.server.authz.rules import node_name
 from minik.server.core import Attributes, Core
 
@@ -21,6 +23,11 @@ def admit_node_restriction(_core: Core, draft: Obj, attributes: Attributes) -> N
         raise errors.forbidden(
             "nodes", "", attributes.name, f'node "{node}" is not allowed to modify node "{attributes.name}"'
         )
+    if resource == node_volumes.VOLUMES and not (
+        attributes.old is not None and node_volumes.changes_only_its_finalizer(attributes.old, draft)
+    ):
+        why = f'node "{node}" can only take its finalizer off a volume'
+        raise errors.forbidden(resource, "", attributes.name, why)
     if resource != "pods":
         return
     if attributes.verb == "create" and not attributes.subresource:

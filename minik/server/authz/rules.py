@@ -3,8 +3,9 @@
 * `system:masters`: everything.
 * `system:nodes`, user `system:node:<name>` (as the node authorizer, KEP-279): create and change its own Node, read all Nodes;
   read, update the status of, and delete pods bound to it; read Services, EndpointSlices, Endpoints and Namespaces; read the
-  ConfigMaps, Secrets and ServiceAccounts that its pods name; tokens for its pods' service accounts; its own Lease in
-  kube-node-lease; create and patch Events; ask for certificates; the link (`/minik/v1/link`).
+  ConfigMaps, Secrets, ServiceAccounts and claims that its pods name; tokens for its pods' service accounts; PersistentVolumes
+  of its pods (`node_volumes.py`); its own Lease in kube-node-lease; create and patch Events; ask for certificates; the link
+  (`/minik/v1/link`).
 * `/minik/v1/history`, `/backup` and `/check`, which show everything: `system:masters` alone;
   `/minik/v1/why/NAMESPACE/NAME`: who may get the pod (`routing.py` makes it that).
 * `system:bootstrappers`: `POST /minik/v1/join`.
@@ -21,6 +22,7 @@ from typing import Any
 from minik.api.errors import Forbidden, qualified, resource_details
 from minik.api.meta import ROObj
 from minik.api.selectors import SelectorError, parse_field_selector
+from minik.server.authz import node_volumes
 from minik.server.request import ANONYMOUS, Request, RequestInfo, User
 from minik.storage.cache import Cache
 
@@ -95,6 +97,8 @@ def _node_allowed(cache: Cache, node: str, info: RequestInfo, fields: str) -> bo
         return _node_pods(cache, node, info, fields)
     if plural in ("configmaps", "secrets"):
         return verb in _READ and bool(info.name) and _is_used(cache, node, plural, info.namespace, info.name)
+    if plural in (node_volumes.CLAIMS, node_volumes.VOLUMES) and not info.group:
+        return not sub and node_volumes.allowed(cache, node, info)
     if plural == "serviceaccounts":
         mine = _uses_account(cache, node, info.namespace, info.name)
         return mine and ((sub == "token" and verb == "create") or (not sub and verb == "get"))

@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -48,10 +50,16 @@ class Tokens:
         pass
 
 
+NO_CLAIMS: Any = SimpleNamespace(find=AsyncMock(), release=lambda _: None, forget=lambda _: None)
+"""For pods that have none; `test_claim_volumes.py` has the others."""
+
+
 class Host:
     def __init__(self, root: Path) -> None:
         self.root, self.objects = root, Objects()
-        self.volumes = HostVolumes(root, objects=self.objects, tokens=Tokens(), dns=ClusterDns(), host_etc=root / "etc")
+        self.volumes = HostVolumes(
+            root, objects=self.objects, tokens=Tokens(), claims=NO_CLAIMS, dns=ClusterDns(), host_etc=root / "etc"
+        )
         self.volumes._in_memory = False  # what a test leaves must not need unmounting
 
     def path(self, name: str) -> Path:
