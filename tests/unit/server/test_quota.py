@@ -156,7 +156,9 @@ async def test_a_resize_must_fit(api: LocalTransport) -> None:
     await quota(api, requests_cpu="2")
     await api.request("POST", PODS, body=asking("a", "1"))
     more = {"spec": {"containers": [{"name": "c1", "resources": {"requests": {"cpu": "2500m"}}}]}}
-    with pytest.raises(Forbidden, match=r"requested: requests\.cpu=1500m, used: requests\.cpu=1, limited: requests\.cpu=2"):
+    with pytest.raises(
+        Forbidden, match=r"requested: requests\.cpu=1500m, used: requests\.cpu=1, limited: requests\.cpu=2"
+    ):
         await api.request("PATCH", PODS + "/a/resize", body=more, content_type=STRATEGIC)
 
 
@@ -201,3 +203,25 @@ async def test_a_create_does_not_look_at_the_objects_that_are_there(run: Running
     for number in range(10):
         await api.request("POST", PODS, body=pod(f"more{number}"))
     assert asked == 20
+
+
+async def test_a_claim_that_grows_must_fit(api: LocalTransport) -> None:
+    claims = "/api/v1/namespaces/default/persistentvolumeclaims"
+    class_ = {"metadata": {"name": "gold"}, "provisioner": "example.com/disk", "allowVolumeExpansion": True}
+    await api.request("POST", "/apis/storage.k8s.io/v1/storageclasses", body=class_)
+    hard = {"gold.storageclass.storage.k8s.io/requests.storage": "5Gi"}
+    await api.request("POST", QUOTAS, body={"metadata": {"name": "q"}, "spec": {"hard": hard}})
+    wanted = {"accessModes": ["ReadWriteOnce"], "storageClassName": "gold", "volumeName": "v"}
+    body = {"metadata": {"name": "a"}, "spec": {**wanted, "resources": {"requests": {"storage": "3Gi"}}}}
+    await api.request("POST", claims, body=body)
+    bound = {"status": {"phase": "Bound", "capacity": {"storage": "3Gi"}}}
+    await api.request("PATCH", claims + "/a/status", body=bound, content_type=MERGE)
+    for size, fits in (("6Gi", False), ("5Gi", True)):
+        change = {"spec": {"resources": {"requests": {"storage": size}}}}
+        if fits:
+            await api.request("PATCH", claims + "/a", body=change, content_type=MERGE)
+            continue
+        with pytest.raises(
+            Forbidden, match=r"requests\.storage=3Gi, used: .*requests\.storage=3Gi, limited: .*requests\.storage=5Gi"
+        ):
+            await api.request("PATCH", claims + "/a", body=change, content_type=MERGE)
