@@ -81,7 +81,9 @@ class Judge:
             self.wrong.append(f"{name} is bound to {held}, which does not say so")
         elif volumes.capacity(target) < volumes.requested(new) and _is_ours(target):
             self.wrong.append(f"{held} is too small for {name}")
-        elif volumes.BOUND_BY_CONTROLLER in meta.annotations(target) and not volumes.suits(target, new):
+        elif volumes.BOUND_BY_CONTROLLER in meta.annotations(new).keys() & meta.annotations(
+            target
+        ).keys() and not volumes.suits(target, new):
             self.wrong.append(f"{held} does not suit {name}")
 
     def _volume(self, name: str, old: ROObj | None, new: ROObj) -> None:
@@ -146,7 +148,7 @@ async def _do(client: Client, rng: random.Random) -> None:
 
 
 async def _user(client: Client, rng: random.Random) -> None:
-    for _ in range(120):
+    for _ in range(80):
         with contextlib.suppress(*PEACE):
             await _do(client, rng)
         await asyncio.sleep(round(rng.random() * 0.05, 4))
@@ -160,7 +162,7 @@ def _manager(server: Running, transport: Transport) -> Manager:
 
 
 async def _mortals(server: Running, rng: random.Random, stop: asyncio.Event) -> None:
-    """Binders one after the other; each dies at some write, which may still arrive when the next one is at work."""
+    """Binders one after the other, besides others that they do not know of; each dies at some write, which may arrive after its death."""
     while not stop.is_set():
         dying = Dying(server.local(), rng.randint(5, 60), before=rng.random() < 0.3, late=round(rng.random() * 0.2, 3))
         manager = _manager(server, dying)
@@ -186,12 +188,13 @@ async def test_a_volume_has_one_claim(seed: int) -> None:
         await client.create(CLASSES, storage_class("none", provisioner="kubernetes.io/no-provisioner"))
         end = store.listen(judge)
         stop = asyncio.Event()
-        binders = asyncio.ensure_future(_mortals(server, random.Random(seed), stop))
+        binders = asyncio.gather(*(_mortals(server, random.Random(seed * 10 + n), stop) for n in range(2)))
         await asyncio.gather(*(_user(client, random.Random(seed * 100 + n)) for n in range(4)))
         stop.set()
         await binders
         manager = _manager(server, server.local())
         await manager.start()
+        await asyncio.gather(*(_user(client, random.Random(seed * 100 + n)) for n in range(4, 8)))
         await asyncio.sleep(60)
         writes = judge.writes
         await asyncio.sleep(600)
@@ -219,5 +222,9 @@ def _at_rest(judge: Judge) -> None:
         owner = living.get((volumes.claim_ref(each) or {}).get("uid") or "")
         if _is_ours(each) and (owner is None or volumes.volume_name(owner) != meta.name(each)):
             assert meta.is_deleting(each), f"{meta.name(each)} was made for nobody"
+        if owner is not None and volumes.volume_name(owner) not in ("", meta.name(each)):
+            assert meta.is_deleting(each) or volumes.phase(each) == "Failed", (
+                f"{meta.name(each)} is kept for who has another"
+            )
         if volumes.phase(each) == "Bound":
             assert owner is not None and volumes.volume_name(owner) == meta.name(each)
