@@ -8,18 +8,13 @@ import pytest
 
 from minik.api import meta
 from minik.api.core_v1 import pods
-from minik.api.kind import Kind, status_of
 from minik.api.meta import Obj, ROObj
-from minik.controllers import garbagecollector, statefulset
+from minik.controllers import claimprotection, garbagecollector, persistentvolume, persistentvolumeclaim, statefulset
 from tests.support.cluster import ControlPlane, control_plane, named
 from tests.support.kubelet import Exit, Hang, Kubelet, Outcome, Run
 
 pytestmark = pytest.mark.looptime
 SETS, REVISIONS, CLAIMS = "statefulsets.apps", "controllerrevisions.apps", "persistentvolumeclaims"
-PVC = Kind(
-    group="", version="v1", kind="PersistentVolumeClaim", plural=CLAIMS, singular="persistentvolumeclaim", namespaced=True,
-    schema="io.k8s.api.core.v1.PersistentVolumeClaim", subresources=(status_of("PersistentVolumeClaim"),),
-)  # fmt: skip
 
 
 def a_set(name: str = "web", *, image: str = "a:1", **spec: Any) -> Obj:
@@ -280,7 +275,10 @@ def with_claims(**spec: Any) -> Obj:
 
 
 def _claims_plane(kubelet: Kubelet) -> Any:
-    return control_plane(statefulset.CONTROLLER, garbagecollector.CONTROLLER, kubelet.controller, kinds=(PVC,))
+    return control_plane(
+        statefulset.CONTROLLER, garbagecollector.CONTROLLER, kubelet.controller, persistentvolumeclaim.CONTROLLER,
+        persistentvolume.CONTROLLER, claimprotection.CONTROLLER,
+    )  # fmt: skip
 
 
 async def test_claims_are_made_and_outlive_the_set() -> None:

@@ -11,7 +11,7 @@ from minik.controllers import statefulset
 from tests.support.cluster import control_plane
 from tests.support.dying import Dying, run_until_death
 from tests.support.kubelet import Kubelet, Run
-from tests.unit.controllers.test_statefulset import CLAIMS, PVC, REVISIONS, SETS, tag_of, with_claims
+from tests.unit.controllers.test_statefulset import CLAIMS, REVISIONS, SETS, tag_of, with_claims
 
 pytestmark = pytest.mark.looptime
 
@@ -20,7 +20,7 @@ async def _crash_at(fatal: int, *, before: bool, late: float) -> bool:
     """Create a set and update it, with a controller that dies at its `fatal`-th write and another that goes on."""
     running: dict[str, ROObj] = {}
     kubelet = Kubelet(lambda _pod: Run(ready_after=1))
-    async with control_plane(kubelet.controller, kinds=(PVC,)) as c:
+    async with control_plane(kubelet.controller) as c:
         await c.create(SETS, with_claims())
         dying = Dying(c.server.local(), fatal, before=before, late=late)
         died = await run_until_death(c, statefulset.CONTROLLER, dying, seconds=30)
