@@ -310,6 +310,11 @@ CONTROLLER = Controller(
         VOLUMES: {BY_CLASS: by_class, BY_CLAIM: by_claim},
     },
     state=lambda setup: Promises(setup.enqueue),
-    rbac=[can("update", f"{CLAIMS},{CLAIMS}/status,{VOLUMES},{VOLUMES}/status"), can("create,get", VOLUMES)],
+    rbac=[
+        can("update", CLAIMS),
+        can("update", f"{CLAIMS}/status"),
+        can("create,update", VOLUMES),
+        can("update", f"{VOLUMES}/status"),
+    ],
     component="persistentvolume-controller",
 )
