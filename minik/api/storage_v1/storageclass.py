@@ -31,7 +31,6 @@ def is_default(storage_class: ROObj) -> bool:
 def default_of(classes: Sequence[ROObj]) -> ROObj | None:
     """Of several defaults the youngest, of equally young ones the first by name (GetDefaultClass)."""
     found = sorted(filter(is_default, classes), key=meta.name)
-    found.sort(key=meta.name)
     return max(found, key=lambda obj: str(obj["metadata"]["creationTimestamp"]), default=None)
 
 
