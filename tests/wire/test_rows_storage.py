@@ -179,4 +179,24 @@ def test_what_may_not_change(api: Api, namespace: str) -> None:
     api.do("DELETE", f"{volumes}/{namespace}")
     path = f"{STORAGE}/storageclasses/standard"
     said = api.do("PATCH", path, {"provisioner": "other"}, status=422)["message"]
-    assert "updates to provisioner are forbidden." in said or "field is immutable" in said
+    assert said.endswith("provisioner: Forbidden: updates to provisioner are forbidden.")
+
+
+def test_columns(api: Api) -> None:
+    """As kubectl shows them; the default class says that it is."""
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    table = api.server.request("GET", f"{STORAGE}/storageclasses/standard", headers=accept).obj
+    assert table["rows"][0]["cells"][:5] == [
+        "standard (default)", "minik.io/node-directory", "Delete", "WaitForFirstConsumer", "true",
+    ]  # fmt: skip
+    shown = {
+        "storageclasses": "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion Age",
+        "csidrivers": "Name AttachRequired PodInfoOnMount StorageCapacity TokenRequests RequiresRepublish Modes Age",
+        "csinodes": "Name Drivers Age",
+        "volumeattachments": "Name Attacher PV Node Attached Age",
+        "volumeattributesclasses": "Name DriverName Age",
+        "csistoragecapacities": "Name StorageClassName Capacity",
+    }
+    for resource, names in shown.items():
+        table = api.server.request("GET", f"{STORAGE}/{resource}", headers=accept).obj
+        assert [each["name"] for each in table["columnDefinitions"]] == names.split()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minik.api import columns
 from minik.api.columns import column
 from minik.api.errors import FieldError, Path, required
 from minik.api.kind import Kind
@@ -47,9 +46,8 @@ KIND = Kind(
     validate=validate,
     validate_update=validate_update,
     columns=(
-        column("StorageClass", lambda obj: obj.get("storageClassName") or ""),
+        column("StorageClassName", lambda obj: obj.get("storageClassName") or ""),
         column("Capacity", lambda obj: obj.get("capacity") or "<unset>"),
-        columns.AGE,
     ),
     generation=False,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from minik.api import columns, meta
 from minik.api.columns import column
-from minik.api.errors import FieldError, Path, duplicate, invalid, required, too_long
+from minik.api.errors import FieldError, Path, duplicate, field_forbidden, invalid, required, too_long
 from minik.api.kind import Kind
 from minik.api.meta import ROObj
 from minik.api.validation import Errors, check_name, enum, immutable_field
@@ -79,13 +79,9 @@ def _topologies(errors: Errors, storage_class: ROObj) -> None:
 
 def validate_update(new: ROObj, old: ROObj) -> Sequence[FieldError]:
     errors: Errors = []
-    for field, shown in (
-        ("parameters", "parameters"),
-        ("provisioner", "provisioner"),
-        ("reclaimPolicy", "reclaimPolicy"),
-    ):
+    for field in ("parameters", "provisioner", "reclaimPolicy"):
         if (new.get(field) or {}) != (old.get(field) or {}):
-            errors.append(invalid(Path(shown), new.get(field), "field is immutable"))
+            errors.append(field_forbidden(Path(field), f"updates to {field} are forbidden."))
     mode = new.get("volumeBindingMode"), old.get("volumeBindingMode")
     immutable_field(errors, Path("volumeBindingMode"), *mode)
     return errors
@@ -103,6 +99,7 @@ KIND = Kind(
     validate=validate,
     validate_update=validate_update,
     columns=(
+        column("Name", lambda obj: meta.name(obj) + (" (default)" if is_default(obj) else ""), format="name"),
         column("Provisioner", lambda obj: obj.get("provisioner") or ""),
         column("ReclaimPolicy", lambda obj: obj.get("reclaimPolicy") or "Delete"),
         column("VolumeBindingMode", lambda obj: obj.get("volumeBindingMode") or "Immediate"),
