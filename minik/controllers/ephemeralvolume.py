@@ -7,11 +7,12 @@ from typing import Any
 
 from minik.api import meta
 from minik.api.core_v1 import pods
-from minik.api.errors import AlreadyExists
+from minik.api.errors import AlreadyExists, StatusError
 from minik.api.meta import Key, Obj, ROObj
-from minik.client.controller import DONE, Context, Controller, Result, can, maps
+from minik.client.controller import DONE, Context, Controller, Result, Scope, can, maps, maps_with
 
 CLAIMS = "persistentvolumeclaims"
+_BY_CLAIM = "minik.pods-of-ephemeral-claim"
 
 
 def wanted(pod: ROObj) -> list[Mapping[str, Any]]:
@@ -43,27 +44,40 @@ async def reconcile(ctx: Context, key: Key) -> Result:
     if pod is None or meta.is_deleting(pod) or pods.is_finished(pod):
         return DONE
     for volume in wanted(pod):
-        name = pods.ephemeral_claim(pod, volume["name"])
-        claim = ctx.cache(CLAIMS).get(Key(key.namespace, name))
-        if claim is None:
-            try:
-                await ctx.client.create(CLAIMS, new_claim(pod, volume))
-                continue
-            except AlreadyExists:
-                claim = await ctx.client.get(CLAIMS, name, key.namespace)
-        if not meta.is_controlled_by(claim, pod):
-            text = f'PVC "{key.namespace}/{name}" was not created for pod "{key}" (pod is not owner)'
-            ctx.recorder.event(pod, "Warning", "FailedCreate", text)
+        try:
+            await _ensure(ctx, pod, volume)
+        except StatusError as error:
+            ctx.recorder.event(pod, "Warning", "FailedBinding", f"ephemeral volume {volume['name']}: {error.message}")
+            raise
     return DONE
+
+
+async def _ensure(ctx: Context, pod: ROObj, volume: Mapping[str, Any]) -> None:
+    """Make the claim. One of that name that is not the pod's is left alone, and the pod says so until that is gone."""
+    name, namespace = pods.ephemeral_claim(pod, volume["name"]), meta.namespace(pod)
+    claim = ctx.cache(CLAIMS).get(Key(namespace, name))
+    if claim is None:
+        try:
+            await ctx.client.create(CLAIMS, new_claim(pod, volume))
+            return
+        except AlreadyExists:
+            claim = await ctx.client.get(CLAIMS, name, namespace)
+    if not meta.is_controlled_by(claim, pod):
+        why = f'PVC "{namespace}/{name}" was not created for pod "{meta.key(pod)}" (pod is not owner)'
+        ctx.recorder.event(pod, "Warning", "FailedBinding", f"ephemeral volume {volume['name']}: {why}")
 
 
 def _with_such(pod: ROObj) -> Iterable[Key]:
     return (meta.key(pod),) if wanted(pod) else ()
 
 
-def _owner(claim: ROObj) -> Iterable[Key]:
-    ref = meta.controller_of(claim)
-    return (Key(meta.namespace(claim), ref["name"]),) if ref is not None and ref["kind"] == "Pod" else ()
+def _by_claim(pod: ROObj) -> Iterable[str]:
+    return [f"{meta.namespace(pod)}/{pods.ephemeral_claim(pod, volume['name'])}" for volume in wanted(pod)]
+
+
+def _wanting(scope: Scope, claim: ROObj) -> Iterable[Key]:
+    """The pod whose claim went, or whose claim's name is free at last."""
+    return [meta.key(pod) for pod in scope.cache("pods").by_index(_BY_CLAIM, str(meta.key(claim)))]
 
 
 def _never(_old: ROObj, _new: ROObj) -> bool:
@@ -73,8 +87,9 @@ def _never(_old: ROObj, _new: ROObj) -> bool:
 CONTROLLER = Controller(
     "ephemeral-volume",
     primary="",
-    triggers=[maps("pods", _with_such, when=_never), maps(CLAIMS, _owner, when=_never)],
+    triggers=[maps("pods", _with_such, when=_never), maps_with(CLAIMS, _wanting, when=_never)],
     reconcile=reconcile,
+    indexes={"pods": {_BY_CLAIM: _by_claim}},
     rbac=[can("create,get", CLAIMS)],
     component="ephemeral-volume-controller",
 )

@@ -127,8 +127,9 @@ async def _set_phase(ctx: Context, volume: ROObj, plan: VolumePlan) -> ROObj:
         return volume  # a provisioner that could not delete it says so in the status, and tries again
     status: Obj = {"phase": plan.phase, "lastPhaseTransitionTime": times.format_time(ctx.clock.now())}
     if plan.message:
-        status |= {"message": plan.message, "reason": "VolumeFailedDelete"}
-        ctx.recorder.event(volume, "Warning", "VolumeFailedDelete", plan.message)
+        reason = "VolumeFailedRecycle" if _policy(volume) == "Recycle" else "VolumeFailedDelete"
+        status |= {"message": plan.message, "reason": reason}
+        ctx.recorder.event(volume, "Warning", reason, plan.message)
     return await ctx.client.update_status(VOLUMES, volume, status)
 
 

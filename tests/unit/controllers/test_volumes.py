@@ -285,6 +285,8 @@ async def test_released_volumes() -> None:
         assert phases == {"retain": "Released", "delete": "Failed", "recycle": "Failed"}, (
             "only what was made for it is deleted"
         )
+        reasons = {name: (await found(c, PVS, name))["status"].get("reason") for name in ("delete", "recycle")}
+        assert reasons == {"delete": "VolumeFailedDelete", "recycle": "VolumeFailedRecycle"}
         await c.create(PVCS, claim("again"))
         await c.settle()
         assert await pair(c, "again") == ("Pending", ""), "what a released volume holds is not for the next one"
@@ -329,7 +331,13 @@ async def test_ephemeral_volumes() -> None:
         mine = await found(c, PVCS, "p-scratch")
         assert meta.labels(mine) == {"a": "b"} and (meta.controller_of(mine) or {})["name"] == "p"
         events = (await c.client.list("events", "default")).items
-        assert any("was not created for pod" in e["message"] and e["involvedObject"]["name"] == "q" for e in events)
+        said = [(e["reason"], e["message"]) for e in events if e["involvedObject"]["name"] == "q"]
+        why = 'PVC "default/q-scratch" was not created for pod "default/q" (pod is not owner)'
+        assert said == [("FailedBinding", f"ephemeral volume scratch: {why}")]
         await c.client.delete("pods", "p", "default", grace_seconds=0)
         await c.settle(5)
         assert await c.names(PVCS, "default") == ["q-scratch"]
+        await c.client.delete(PVCS, "q-scratch", "default")
+        await c.settle(5)
+        mine = await found(c, PVCS, "q-scratch")
+        assert (meta.controller_of(mine) or {})["name"] == "q", "the name is free at last"
