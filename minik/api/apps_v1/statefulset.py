@@ -66,8 +66,19 @@ def validate(stateful_set: ROObj) -> Sequence[FieldError]:
     for field in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
         non_negative(errors, SPEC.child(field), spec.get(field))
     non_negative(errors, SPEC.child("ordinals.start"), (spec.get("ordinals") or {}).get("start"))
-    selector_and_template(errors, spec, "StatefulSet")
+    selector_and_template(errors, _with_claims(spec), "StatefulSet")
     return errors
+
+
+def _with_claims(spec: ROObj) -> ROObj:
+    """The spec with a template whose pods have the volumes that their claims will be: containers may mount them."""
+    names = [(claim.get("metadata") or {}).get("name") or "" for claim in spec.get("volumeClaimTemplates") or ()]
+    if not names or not spec.get("template"):
+        return spec
+    pod = spec["template"].get("spec") or {}
+    own = [volume for volume in pod.get("volumes") or () if volume.get("name") not in names]
+    claims = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in dict.fromkeys(names)]
+    return {**spec, "template": {**spec["template"], "spec": {**pod, "volumes": [*own, *claims]}}}
 
 
 def _strategy(errors: Errors, path: Path, strategy: Mapping[str, Any]) -> None:
