@@ -1,4 +1,5 @@
-"""Claims and volumes by stock kubectl, with simulated containers: what `get` and `wait` show, who provides volumes, what goes with a claim."""
+"""Claims and volumes by stock kubectl, with simulated containers: what `get` and `wait` show, who provides volumes, and what goes
+with a claim."""
 
 from __future__ import annotations
 
