@@ -100,13 +100,17 @@ def test_data_stays_with_its_claim_and_goes_with_it(own: tuple[OneNode, Kubectl,
         {"name": "kept", "persistentVolumeClaim": {"claimName": "kept", "readOnly": True}},
     ]
     mounts = [
-        {"name": "scratch", "mountPath": "/scratch", "subPathExpr": "a/$(HOSTNAME)"},
+        {"name": "scratch", "mountPath": "/scratch", "subPathExpr": "a/$(NAME)"},
         {"name": "kept", "mountPath": "/kept"},
     ]
+    job: Any = pod(
+        "job", "cat /kept/page; touch /scratch/x; touch /kept/x; sleep 600", volumes=volumes, volumeMounts=mounts
+    )
+    job["spec"]["containers"][0]["env"] = [{"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
     kubectl.apply(
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "kept"}, "spec": spec},
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "kept"}, "spec": claim},
-        pod("job", "cat /kept/page; touch /scratch/x; touch /kept/x; sleep 600", volumes=volumes, volumeMounts=mounts),
+        job,
     )
     kubectl("wait", "--for=condition=Ready", "pod/job", "--timeout=60s")
     until(lambda: "Read-only file system" in kubectl("logs", "job"), "the kept volume cannot be written")

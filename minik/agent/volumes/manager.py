@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,6 +33,7 @@ from minik.api.meta import ROObj
 
 DEFAULT_TERMINATION_PATH = "/dev/termination-log"
 MESSAGE_BYTES = 4096
+_VARIABLE = re.compile(r"\$\$|\$\(([^)]*)\)")
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 
@@ -183,7 +185,7 @@ class HostVolumes:
         is_read_only = is_projection(volume) or of_claims.is_read_only(volume)
         sub_path = mount.get("subPath") or ""
         if mount.get("subPathExpr"):
-            sub_path = expand(mount["subPathExpr"], env)
+            sub_path = _expanded(mount["subPathExpr"], env)
         source = sub_path_of(root, sub_path, is_writable=not is_read_only) if sub_path else root
         propagation = _PROPAGATION.get(mount.get("mountPropagation") or "", "private")
         return Mount(
@@ -250,6 +252,14 @@ def sub_path_of(root: Path, sub_path: str, *, is_writable: bool) -> Path:
         if base.stat().st_mode & 0o002:
             target.chmod(base.stat().st_mode & 0o7777)
     return target
+
+
+def _expanded(expression: str, env: Mapping[str, str]) -> str:
+    """A `subPathExpr`. VolumeError for a variable without a value: the path would be another one (kubelet ExpandContainerVolumeMounts)."""
+    missing = {name for name in _VARIABLE.findall(expression) if name and not env.get(name)}
+    if missing:
+        raise VolumeError(f"missing value for {', '.join(sorted(missing))}")
+    return expand(expression, env)
 
 
 def _give_to_group(path: Path, gid: int | None, mode: int) -> None:

@@ -171,6 +171,8 @@ async def test_sub_paths(host: Host) -> None:
     p = with_volume({"emptyDir": {}}, {"subPathExpr": "logs/$(NAME)"})
     await host.volumes.prepare(p, FACTS)
     assert host.mounts(p, NAME="x")["/v"].source == str(host.path("v") / "logs/x")
+    with pytest.raises(VolumeError, match=r"^missing value for NAME$"):
+        host.mounts(p, OTHER="x")
     (host.path("v") / "out").symlink_to("/")
     for bad in ("../x", "/etc", "out/etc"):
         with pytest.raises(VolumeError, match="leads out of its volume"):
