@@ -22,20 +22,21 @@ SPEC = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": 
 MOUNT = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[tuple[OneNode, Kubectl, Path]]:
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OneNode, Kubectl, Path]]:
     """A host with minik, kubectl, and the directory in which volumes of the class `here` lie."""
     skip_without_engines()
+    tmp_path = tmp_path_factory.mktemp("volumes-of-one")
     base = tmp_path / "volumes"
     with unmounted_after(tmp_path), Rig(1, images=[busybox_archive()]) as rig:
         node = one_node(rig[1], tmp_path)
         with started(node.server):
             kubectl = node.kubectl(tmp_path)
-            kubectl.apply({
-                "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "here"},
-                "provisioner": "minik.io/node-directory", "volumeBindingMode": "WaitForFirstConsumer",
-                "parameters": {"path": str(base)},
-            })  # fmt: skip
+            for name, mode in (("here", "WaitForFirstConsumer"), ("at-once", "Immediate")):
+                kubectl.apply({
+                    "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+                    "provisioner": "minik.io/node-directory", "volumeBindingMode": mode, "parameters": {"path": str(base)},
+                })  # fmt: skip
             yield node, kubectl, base
 
 
@@ -83,18 +84,28 @@ def test_data_stays_with_its_claim_and_goes_with_it(own: tuple[OneNode, Kubectl,
     kubectl("wait", "--for=delete", f"pv/{volume}", "--timeout=60s")
     assert not directory.exists() and base.is_dir()
 
-    # A pod's own volume; and one that somebody put on this host, which stays.
+
+def local(name: str, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A volume of this host that is for the claim of its name, and that claim."""
+    spec: dict[str, Any] = {
+        "capacity": {"storage": "1Mi"}, "accessModes": ["ReadOnlyMany"], "local": {"path": str(path)},
+        "storageClassName": "", "claimRef": {"namespace": "default", "name": name},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["one"]}]}]}},
+    }  # fmt: skip
+    claim = {**SPEC, "accessModes": ["ReadOnlyMany"], "storageClassName": "", "volumeName": name}
+    return (
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": claim},
+    )
+
+
+def test_a_pods_own_volume_and_one_that_stays(own: tuple[OneNode, Kubectl, Path]) -> None:
+    _, kubectl, base = own
     kept = base.parent / "kept"
     kept.mkdir()
     (kept / "page").write_text("was here\n")
     (kept / "other").mkdir()
-    spec: dict[str, Any] = {
-        "capacity": {"storage": "1Mi"}, "accessModes": ["ReadOnlyMany"], "local": {"path": str(kept)},
-        "storageClassName": "", "claimRef": {"namespace": "default", "name": "kept"},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [
-            {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["one"]}]}]}},
-    }  # fmt: skip
-    claim = {**SPEC, "accessModes": ["ReadOnlyMany"], "storageClassName": "", "volumeName": "kept"}
     volumes = [
         {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": SPEC}}},
         {"name": "kept", "persistentVolumeClaim": {"claimName": "kept", "readOnly": True}},
@@ -108,8 +119,7 @@ def test_data_stays_with_its_claim_and_goes_with_it(own: tuple[OneNode, Kubectl,
     )
     job["spec"]["containers"][0]["env"] = [{"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
     kubectl.apply(
-        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "kept"}, "spec": spec},
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "kept"}, "spec": claim},
+        *local("kept", kept),
         job,
     )
     kubectl("wait", "--for=condition=Ready", "pod/job", "--timeout=60s")
@@ -122,17 +132,35 @@ def test_data_stays_with_its_claim_and_goes_with_it(own: tuple[OneNode, Kubectl,
     kubectl("delete", "pvc", "kept")
     assert (kept / "page").read_text() == "was here\n"
 
-    # What this node does not have: the pod says so and waits.
-    odd = {**spec, "nfs": {"server": "nfs.test", "path": "/"}, "claimRef": {"namespace": "default", "name": "odd"}}
-    del odd["local"]
+
+def test_a_volume_that_this_node_does_not_have(own: tuple[OneNode, Kubectl, Path]) -> None:
+    _, kubectl, base = own
+    volume, claim = local("odd", base)
+    del volume["spec"]["local"]
+    volume["spec"]["nfs"] = {"server": "nfs.test", "path": "/"}
     kubectl.apply(
-        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "odd"}, "spec": odd},
-        {
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "odd"},
-            "spec": {**claim, "volumeName": "odd"},
-        },
+        volume,
+        claim,
         pod("waits", "true", volumes=[{"name": "odd", "persistentVolumeClaim": {"claimName": "odd"}}]),
-    )  # fmt: skip
+    )
     kubectl.eventually(lambda out: "no volumes of type nfs" in out, "describe", "pod", "waits")
     (status,) = kubectl.get("pod", "waits")["status"]["containerStatuses"]
     assert status["state"]["waiting"]["reason"] == "ContainerCreating", json.dumps(status)
+
+
+def test_a_pod_on_its_node_waits_for_its_claim(own: tuple[OneNode, Kubectl, Path]) -> None:
+    """It goes on as soon as the claim is bound: nobody else tells its node."""
+    _, kubectl, base = own
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "later"}}]
+    early = pod("early", "touch /data/x && sleep 600", nodeName="one", volumes=volumes, **MOUNT)
+    kubectl.apply(early)
+    kubectl.eventually(lambda out: 'persistentvolumeclaim "later" not found' in out, "describe", "pod", "early")
+    spec = {**SPEC, "storageClassName": "at-once"}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "later"}, "spec": spec})
+    kubectl("wait", "--for=condition=Ready", "pod/early", "--timeout=60s")
+    volume = kubectl.get("pvc", "later")["spec"]["volumeName"]
+    until(lambda: (base / f"{volume}_default_later" / "x").exists(), "it has its volume")
+    kubectl("delete", "pod", "early")
+    kubectl("delete", "pvc", "later")
+    kubectl("wait", "--for=delete", f"pv/{volume}", "--timeout=60s")
+    assert not list(base.iterdir())
