@@ -332,11 +332,15 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
 
 
 async def _remove(core: Core, attributes: Attributes, entry: Entry, last: Obj | None) -> Written:
-    """Delete the key. `last`: its state by the very update that finished it."""
+    """Delete the key. `last`: its state by the very update that finished it; answered with the deletion's revision, so that whoever sent
+    it can wait to see it."""
     op = _op(attributes, entry.key, None, entry.revision)
     revision = (await core.store.commit([op, *companions(core, attributes, entry.obj, None)]))[0]
     await core.cache.wait_for(revision)
-    return Written(obj=last, removed=True) if last is not None else Written(entry, removed=True)
+    if last is None:
+        return Written(entry, removed=True)
+    last["metadata"]["resourceVersion"] = str(revision)
+    return Written(obj=last, removed=True)
 
 
 __all__ = ["Change", "StatusError", "Written", "create", "delete", "get", "update", "validate"]

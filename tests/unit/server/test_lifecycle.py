@@ -116,7 +116,9 @@ async def test_finalizers_hold_an_object(api: LocalTransport) -> None:
     first = await api.request("DELETE", CONFIGMAPS + "/c")
     again = await api.request("DELETE", CONFIGMAPS + "/c")
     assert first["metadata"]["deletionTimestamp"] == again["metadata"]["deletionTimestamp"]
-    await api.request("PUT", CONFIGMAPS + "/c", body={"metadata": {"name": "c"}})
+    last = await api.request("PUT", CONFIGMAPS + "/c", body={"metadata": {"name": "c"}})
+    gone = int(again["metadata"]["resourceVersion"]) + 1
+    assert int(last["metadata"]["resourceVersion"]) == gone, "the deletion's revision: who sent it can wait until it is seen"
     with pytest.raises(NotFound):
         await api.request("GET", CONFIGMAPS + "/c")
 
