@@ -240,8 +240,10 @@ async def _create(
         if index is None:
             await create_pod(ctx, job, job_pod(job, index=None, before=(), replaces=None))
             return
-        pod = job_pod(job, index=index, before=before.get(index, ()), replaces=state.last_failed.get(index))
-        await create_settled(ctx, job, pod)
+        kept = state.last_failed.get(index)
+        pod = job_pod(job, index=index, before=before.get(index, ()), replaces=kept)
+        if not await create_settled(ctx, job, pod) and kept is not None:
+            await _remove_finalizer(ctx, kept)  # nobody takes its place any more, and the namespace waits for it
 
     return await in_batches([lambda index=index: create(index) for index in indexes])  # type: ignore[misc]  # binds the index
 

@@ -176,16 +176,17 @@ async def _all(calls: Sequence[object]) -> None:
             raise result
 
 
-async def create_pod(ctx: Context, owner: ROObj, pod: Obj) -> None:
-    """Create one pod and say so in an Event. Raises StatusError, but not because the namespace is being deleted."""
+async def create_pod(ctx: Context, owner: ROObj, pod: Obj) -> bool:
+    """Create one pod and say so in an Event. Raises StatusError, but not because the namespace is being deleted: then it is False."""
     try:
         created = await ctx.client.create("pods", pod)
     except StatusError as error:
         if is_namespace_terminating(error):
-            return  # nothing can be created any more, and what is there goes too
+            return False  # nothing can be created any more, and what is there goes too
         ctx.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
         raise
     ctx.recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {meta.name(created)}")
+    return True
 
 
 async def delete_pod(ctx: Context, owner: ROObj, pod: ROObj) -> None:

@@ -28,16 +28,18 @@ def settled_suffix(*facts: str) -> str:
     return text
 
 
-async def create_settled(ctx: Context, owner: ROObj, pod: Obj) -> None:
-    """Create a pod that has both a settled name and a `generateName`. Raises StatusError: AlreadyExists if the owner has that very pod,
-    which the cache will show. If the name is somebody else's (a pod that was released, say), another one is made up."""
+async def create_settled(ctx: Context, owner: ROObj, pod: Obj) -> bool:
+    """Create a pod that has both a settled name and a `generateName`; False if the namespace is being deleted.
+
+    Raises StatusError: AlreadyExists if the owner has that very pod, which the cache will show. If the name is somebody else's (a pod that
+    was released, say), another one is made up."""
     try:
-        await create_pod(ctx, owner, pod)
+        return await create_pod(ctx, owner, pod)
     except AlreadyExists:
         if await _is_own(ctx, owner, meta.name(pod)):
             raise
         metadata = {k: v for k, v in pod["metadata"].items() if k != "name"}
-        await create_pod(ctx, owner, {**pod, "metadata": metadata})
+        return await create_pod(ctx, owner, {**pod, "metadata": metadata})
 
 
 async def _is_own(ctx: Context, owner: ROObj, name: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from minik.api import meta, times
 from minik.api.batch_v1 import jobs
 from minik.api.meta import Obj, ROObj
-from minik.controllers import garbagecollector, job, podgc, ttlafterfinished
+from minik.controllers import garbagecollector, job, namespace, podgc, ttlafterfinished
 from minik.controllers.common.job_pods import index_of
 from tests.support.cluster import ControlPlane, control_plane, named
 from tests.support.kubelet import Exit, Hang, Kubelet, Outcome, Run, set_phase
@@ -380,3 +380,18 @@ async def test_a_pod_that_waits_for_a_node_is_active() -> None:
         await c.create("jobs.batch", a_job())
         await asyncio.sleep(5)
         assert _counts(await _job(c)) == (1, 0, 0) and (await _job(c))["status"]["ready"] == 0
+
+
+async def test_a_failed_pod_that_waits_for_its_replacement_does_not_hold_up_its_namespace() -> None:
+    kubelet = Kubelet(lambda _pod: Exit(1, after=1))
+    controllers = (kubelet.controller, job.CONTROLLER, garbagecollector.CONTROLLER, namespace.CONTROLLER)
+    async with control_plane(*controllers, namespaces=("default", "kube-node-lease", "doomed")) as c:
+        made = a_job(completions=2, parallelism=1, completionMode="Indexed", backoffLimitPerIndex=5)
+        made["metadata"]["namespace"] = "doomed"
+        await c.create("jobs.batch", made)
+        await c.settle(5)  # its first pod has failed; the next one comes after a back-off
+        (failed,) = (await c.client.list("pods", "doomed")).items
+        assert failed["status"]["phase"] == "Failed" and meta.finalizers(failed)
+        await c.client.delete("namespaces", "doomed")
+        await c.settle(120)
+        assert "doomed" not in await c.names("namespaces")
