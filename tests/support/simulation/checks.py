@@ -12,7 +12,7 @@ from minik.storage.base import Store
 from minik.storage.cache import Cache
 from tests.support.simulation.host import SimulatedNode
 from tests.support.simulation.view import View, expect, name_of
-from tests.support.simulation.workload_checks import cronjobs, daemon_sets, jobs, stateful_sets
+from tests.support.simulation.workload_checks import budgets, claims, cronjobs, daemon_sets, jobs, stateful_sets
 
 SLICES = "endpointslices.discovery.k8s.io"
 _SETS = ("replicasets.apps", "replicationcontrollers")
@@ -24,7 +24,7 @@ def unsettled(cache: Cache, nodes: Sequence[SimulatedNode], manager: Manager | N
     found = [
         *_deployments(view), *_sets(view), *_pods(view, nodes), *_engines(view, nodes), *_owners(view), *_namespaces(view),
         *_endpoints(view), *_nodes(view), *_informers(cache, manager), *jobs(view), *cronjobs(view),
-        *stateful_sets(view), *daemon_sets(view, len(nodes)),
+        *stateful_sets(view), *daemon_sets(view, len(nodes)), *claims(view), *budgets(view),
     ]  # fmt: skip
     return sorted(found)
 
@@ -109,7 +109,8 @@ def _namespaces(view: View) -> Iterator[str]:
         for obj in view.all(resource):
             if meta.namespace(obj) and meta.namespace(obj) not in there:
                 yield f"{resource} {name_of(obj)}: is in a namespace that is gone"
-            if meta.is_deleting(obj) and resource not in ("pods", "namespaces"):
+            in_use = resource == "persistentvolumeclaims" and view.using(obj)  # it goes with its pod
+            if meta.is_deleting(obj) and resource not in ("pods", "namespaces") and not in_use:
                 yield f"{resource} {name_of(obj)}: is terminating"
     for namespace_name in sorted(there):
         for resource, name in (("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")):

@@ -350,6 +350,7 @@ _ACTIONS: Sequence[tuple[Do, float]] = (
     (workloads.create_job, 3.0), (workloads.suspend_job, 1.0), (workloads.widen_job, 1.0), (workloads.delete_job, 1.0),
     (workloads.create_cronjob, 0.7), (workloads.delete_cronjob, 0.3), (workloads.create_stateful, 2.0),
     (workloads.scale_stateful, 2.0), (workloads.set_stateful_image, 2.0), (workloads.delete_stateful, 0.7),
+    (workloads.delete_claim, 0.4), (workloads.create_budget, 1.0), (workloads.delete_budget, 0.3),
     (workloads.create_daemons, 0.7), (workloads.set_daemons_image, 1.0), (workloads.delete_daemons, 0.5),
 )  # fmt: skip
 _GENTLE: Sequence[tuple[Do, float]] = (

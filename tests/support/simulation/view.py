@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minik.api import meta
+from minik.api.core_v1 import pods
 from minik.api.meta import ROObj
 from minik.storage.cache import Cache
 
@@ -21,6 +22,16 @@ class View:
         if resource not in self._lists:
             self._lists[resource] = [entry.obj for entry in self.cache.list(resource)]
         return self._lists[resource]
+
+    def using(self, claim: ROObj) -> list[ROObj]:
+        """The pods that use a claim and have not ended."""
+        return [
+            pod
+            for pod in self.all("pods")
+            if meta.namespace(pod) == meta.namespace(claim)
+            and meta.name(claim) in pods.claim_names(pod)
+            and not pods.is_finished(pod)
+        ]
 
     def owned(self, resource: str, owner: ROObj) -> list[ROObj]:
         return [obj for obj in self.all(resource) if meta.is_controlled_by(obj, owner)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minik.api import meta
-from minik.api.core_v1 import pods
+from minik.api.core_v1 import pods, volumes
+from minik.api.selectors import matches
 from tests.support.simulation.view import View, expect, name_of
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -73,3 +74,37 @@ def daemon_sets(view: View, nodes: int) -> Iterator[str]:
         on = sorted(pods.node_name(pod) for pod in view.owned("pods", obj) if pods.is_active(pod))
         if len(on) != len(set(on)) or len(on) != nodes:
             yield f"{what}: runs on {on}"
+
+
+def claims(view: View) -> Iterator[str]:
+    """Every claim has a volume of its own, on the node of the pod that uses it; there is no other volume."""
+    held: dict[str, str] = {}
+    for claim in view.all("persistentvolumeclaims"):
+        what, name = f"claim {name_of(claim)}", volumes.volume_name(claim)
+        if volumes.phase(claim) != "Bound":
+            if view.using(claim):
+                yield f"{what}: is {volumes.phase(claim)}, and a pod uses it"
+            continue
+        if name in held:
+            yield f"{what}: has the volume of {held[name]}"
+        held[name] = what
+    there = {meta.name(volume): volume for volume in view.all("persistentvolumes")}
+    for name in sorted(held.keys() ^ there.keys()):
+        yield f"volume {name}: is {'not asked for' if name in there else 'missing'}"
+    for volume in there.values():
+        if volumes.phase(volume) != "Bound":
+            yield f"volume {meta.name(volume)}: is {volumes.phase(volume)}"
+
+
+def budgets(view: View) -> Iterator[str]:
+    """What a disruption budget says of its pods is so."""
+    for budget in view.all("poddisruptionbudgets.policy"):
+        selector, namespace = budget["spec"]["selector"], meta.namespace(budget)
+        mine = [
+            pod
+            for pod in view.all("pods")
+            if meta.namespace(pod) == namespace and matches(selector, meta.labels(pod)) and pods.is_active(pod)
+        ]
+        healthy = sum(map(pods.is_ready, mine))
+        what, wanted = f"budget {name_of(budget)}", {"observedGeneration": meta.generation(budget)}
+        yield from expect(what, budget.get("status") or {}, {**wanted, "currentHealthy": healthy})

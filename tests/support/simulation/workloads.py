@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.support.simulation.users import User
 
 JOBS, CRONJOBS, STATEFUL, DAEMONS = "jobs.batch", "cronjobs.batch", "statefulsets.apps", "daemonsets.apps"
+BUDGETS = "poddisruptionbudgets.policy"
 
 
 def job_spec(rng: random.Random, template: Obj) -> Obj:
@@ -102,6 +103,11 @@ async def create_stateful(user: User) -> None:
         spec["podManagementPolicy"] = "Parallel"
     if rng.random() < 0.2:
         spec["ordinals"] = {"start": rng.randint(1, 3)}
+    if rng.random() < 0.5:
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        spec["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": claim}]
+        keeps = {"whenDeleted": rng.choice(("Retain", "Delete")), "whenScaled": rng.choice(("Retain", "Delete"))}
+        spec["persistentVolumeClaimRetentionPolicy"] = keeps
     await user.create(STATEFUL, {"metadata": {"name": name, "namespace": user.namespace()}, "spec": spec})
 
 
@@ -116,6 +122,11 @@ async def set_stateful_image(user: User) -> None:
 
 async def delete_stateful(user: User) -> None:
     await user.delete(STATEFUL, propagation=user.rng.choice(("Background", "Foreground", "Orphan")))
+
+
+async def delete_claim(user: User) -> None:
+    """It goes when no pod uses it any more; the next pod of that name gets a new one."""
+    await user.delete("persistentvolumeclaims")
 
 
 async def create_daemons(user: User) -> None:
@@ -135,6 +146,21 @@ async def set_daemons_image(user: User) -> None:
 
 async def delete_daemons(user: User) -> None:
     await user.delete(DAEMONS, propagation=user.rng.choice(("Background", "Foreground")))
+
+
+async def create_budget(user: User) -> None:
+    """For the pods of some Deployment."""
+    deployment = await user.some("deployments.apps")
+    if deployment is None:
+        return
+    limit = user.rng.choice(({"minAvailable": 1}, {"minAvailable": "50%"}, {"maxUnavailable": 1}))
+    spec = {**limit, "selector": {"matchLabels": {"app": meta.name(deployment)}}}
+    metadata = {"name": user.new_name("budget"), "namespace": meta.namespace(deployment)}
+    await user.create(BUDGETS, {"metadata": metadata, "spec": spec})
+
+
+async def delete_budget(user: User) -> None:
+    await user.delete(BUDGETS)
 
 
 async def let_end(user: User) -> None:
