@@ -152,7 +152,7 @@ def choose(waiting: Sequence[ROObj], node: NodeInfo, known: Volumes) -> Choice |
     for claim in sorted(waiting, key=volumes.requested):
         selected = meta.annotations(claim).get(volumes.SELECTED_NODE)
         if selected and selected != node.name:
-            return AFFINITY  # one is being made elsewhere
+            return NO_VOLUME  # one is being made elsewhere
         here = [
             volume
             for volume in known.candidates(claim)

@@ -102,7 +102,10 @@ async def _pre_bind(pod: PodInfo, node: str, cluster: Cluster, client: Client) -
     for claim in waiting:
         name = assumed.get(meta.key(claim))
         if name is not None:
-            await _give(known.volumes[name], claim, client)
+            volume = known.volumes.get(name)
+            if volume is None or not (volumes.claim_ref(volume) is None or volumes.is_for(volume, claim)):
+                raise Conflict(f'persistentvolume "{name}" is not free any more')
+            await _give(volume, claim, client)
         elif not meta.annotations(claim).get(volumes.SELECTED_NODE):
             chosen = {
                 "annotations": {volumes.SELECTED_NODE: node},

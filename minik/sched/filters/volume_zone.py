@@ -34,6 +34,8 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
         return None
 
     def check(node: NodeInfo) -> No | None:
+        if not any(key in node.labels for key in TOPOLOGY):
+            return None  # a node without zones takes all, as upstream
         return None if all(_zone(node.labels, key) in zones for key, zones in wanted) else _NO
 
     return check

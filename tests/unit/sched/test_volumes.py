@@ -114,7 +114,10 @@ async def test_two_pods_never_share_a_claim_for_one() -> None:
 
 
 async def test_volume_limits_and_zones() -> None:
-    async with at_work(node("n1", labels={"topology.kubernetes.io/zone": "z1"}), node("n2")) as rig:
+    async with at_work(
+        node("n1", labels={"topology.kubernetes.io/zone": "z1"}),
+        node("n2", labels={"topology.kubernetes.io/zone": "z2"}),
+    ) as rig:
         csi = {"driver": "d.example.com", "volumeHandle": "h"}
         allocatable = {"drivers": [{"name": "d.example.com", "nodeID": "n2", "allocatable": {"count": 1}}]}
         await rig.create("csinodes.storage.k8s.io", {"metadata": {"name": "n2"}, "spec": allocatable})
@@ -134,6 +137,17 @@ async def test_volume_limits_and_zones() -> None:
         await rig.pod("c", **using("c"))
         await rig.settle(5)
         assert await rig.node_of("c") == "n1"
+
+
+async def test_a_node_without_zones_takes_volumes_of_any() -> None:
+    async with at_work() as rig:
+        await rig.create(PVS, volume("v"))
+        await rig.client.patch(PVS, "v", "", {"metadata": {"labels": {"topology.kubernetes.io/zone": "z1"}}})
+        await rig.create(PVCS, claim("a", volumeName="v"))
+        await rig.settle(2)
+        await rig.pod("p", **using("a"))
+        await rig.settle(5)
+        assert await rig.node_of("p")
 
 
 async def test_ephemeral_volumes_are_waited_for() -> None:
