@@ -37,8 +37,12 @@ class Volumes:
         self.csi_nodes: dict[str, ROObj] = {}
         self.assumed: dict[str, Key] = {}
         """Volumes that are being bound: name → claim."""
+        self.choices: dict[str, Choice] = {}
+        """What was chosen for pods that are being bound: uid → choice."""
         self.users: dict[Key, set[str]] = {}
-        """ReadWriteOncePod claims in use: claim → uids of pods that have a node or are being bound."""
+        """Claims in use: claim → uids of the pods that have a node and have not ended."""
+        self.coming: dict[Key, set[str]] = {}
+        """The same of ReadWriteOncePod claims and pods that are being bound."""
         self.changed: dict[Key, list[asyncio.Future[None]]] = {}
         """Who waits for a claim to change."""
         self._free: dict[str, dict[str, ROObj]] = {}

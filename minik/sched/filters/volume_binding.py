@@ -63,7 +63,7 @@ def _wants(pod: PodInfo, cluster: Cluster) -> bool:
 def _reserve(pod: PodInfo, node_name: str, cluster: Cluster) -> None:
     known, node = cluster.part(Volumes), cluster.get(node_name)
     for key in single_use(pod, known):
-        known.users.setdefault(key, set()).add(pod.uid)
+        known.coming.setdefault(key, set()).add(pod.uid)
     if node is None:
         return
     try:
@@ -71,6 +71,7 @@ def _reserve(pod: PodInfo, node_name: str, cluster: Cluster) -> None:
     except ClaimsError:
         return  # pre_bind says so
     if isinstance(found, Choice):
+        known.choices[pod.uid] = found
         for key, volume in found.by_claim.items():
             if volume is not None:
                 known.assumed[meta.name(volume)] = key
@@ -79,17 +80,14 @@ def _reserve(pod: PodInfo, node_name: str, cluster: Cluster) -> None:
 def _unreserve(pod: PodInfo, _node: str, cluster: Cluster) -> None:
     known = cluster.part(Volumes)
     for key in [Key(pod.key.namespace, name) for name in pods.claim_names(pod.obj)]:
-        _release(known, key, pod.uid)
-        for name in [name for name, claim in known.assumed.items() if claim == key]:
-            del known.assumed[name]
-
-
-def _release(known: Volumes, key: Key, uid: str) -> None:
-    users = known.users.get(key)
-    if users is not None:
-        users.discard(uid)
-        if not users:
-            del known.users[key]
+        coming = known.coming.get(key, set())
+        coming.discard(pod.uid)
+        if not coming:
+            known.coming.pop(key, None)
+    choice = known.choices.pop(pod.uid, None)
+    for key, volume in choice.by_claim.items() if choice is not None else ():
+        if volume is not None and known.assumed.get(meta.name(volume)) == key:
+            del known.assumed[meta.name(volume)]
 
 
 async def _pre_bind(pod: PodInfo, node: str, cluster: Cluster, client: Client) -> None:
@@ -98,7 +96,12 @@ async def _pre_bind(pod: PodInfo, node: str, cluster: Cluster, client: Client) -
         waiting = claims_of(pod, known).waiting
     except ClaimsError as error:
         raise Conflict(str(error)) from None
-    assumed = {claim: name for name, claim in known.assumed.items()}
+    choice = known.choices.get(pod.uid)
+    if waiting and (choice is None or any(meta.key(claim) not in choice.by_claim for claim in waiting)):
+        raise Conflict("the claims changed after the node was chosen")
+    assumed = (
+        {key: meta.name(volume) for key, volume in choice.by_claim.items() if volume is not None} if choice else {}
+    )
     for claim in waiting:
         name = assumed.get(meta.key(claim))
         if name is not None:

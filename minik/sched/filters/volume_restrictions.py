@@ -14,9 +14,7 @@ from minik.sched.snapshot import Cluster, PodInfo
 from minik.sched.volumes import Volumes, single_use
 
 NAME = "VolumeRestrictions"
-_NO = No(
-    ("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",), resolvable=False
-)
+_REASON = ("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",)
 _HELPED: Helped = frozenset({NAME})
 
 
@@ -24,9 +22,15 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
     if not pod.spec.get("volumes"):
         return None
     known = cluster.part(Volumes)
-    if any(known.users.get(key, set()) - {pod.uid} for key in single_use(pod, known)):
-        return lambda _node: _NO
-    return None
+    users: set[str] = set()
+    for key in single_use(pod, known):
+        users |= known.users.get(key, set()) | known.coming.get(key, set())
+    users.discard(pod.uid)
+    where = {cluster.node_of(uid) for uid in users} - {""}  # a pod that preemption takes away for a trial is nowhere
+    if not where:
+        return None
+    here, elsewhere = No(_REASON), No(_REASON, resolvable=False)
+    return lambda node: here if where == {node.name} else elsewhere
 
 
 FILTER = Filter(NAME, prepare)
@@ -40,8 +44,11 @@ def _pod_set(cluster: Cluster, obj: ROObj) -> Helped:
     if pods.is_finished(obj):
         return _freed(known, obj, names)
     if pods.is_scheduled(obj):
+        known.choices.pop(meta.uid(obj), None)
         for name in names:
-            known.users.setdefault(Key(meta.namespace(obj), name), set()).add(meta.uid(obj))
+            key = Key(meta.namespace(obj), name)
+            known.users.setdefault(key, set()).add(meta.uid(obj))
+            _discard(known.coming, key, meta.uid(obj))
     return NOTHING
 
 
@@ -55,13 +62,18 @@ def _pod_gone(cluster: Cluster, obj: ROObj) -> Helped:
 
 
 def _freed(known: Volumes, obj: ROObj, names: list[str]) -> Helped:
+    known.choices.pop(meta.uid(obj), None)
     for name in names:
-        key = Key(meta.namespace(obj), name)
-        users = known.users.get(key, set())
-        users.discard(meta.uid(obj))
-        if not users:
-            known.users.pop(key, None)
+        for users in (known.users, known.coming):
+            _discard(users, Key(meta.namespace(obj), name), meta.uid(obj))
     return _HELPED
+
+
+def _discard(users: dict[Key, set[str]], key: Key, uid: str) -> None:
+    found = users.get(key, set())
+    found.discard(uid)
+    if not found:
+        users.pop(key, None)
 
 
 FOLLOWERS = (Follower("pods", _pod_set, _pod_changed, _pod_gone),)

@@ -157,3 +157,16 @@ async def test_ephemeral_volumes_are_waited_for() -> None:
         await rig.settle(10)
         assert await rig.node_of("p")
         assert volumes.phase(await rig.client.get(PVCS, "p-s", "default")) == "Bound"
+
+
+async def test_preemption_frees_a_claim_for_one() -> None:
+    async with at_work() as rig:
+        await rig.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}, "value": 10})
+        await rig.create(PVCS, claim("one", cls="standard", modes=("ReadWriteOncePod",)))
+        await rig.pod("low", terminationGracePeriodSeconds=0, **using("one"))
+        await rig.settle(5)
+        first = await rig.node_of("low")
+        await rig.pod("high", priorityClassName="high", **using("one"))
+        await rig.settle(30)
+        assert "low" not in await rig.names("pods", "default")
+        assert await rig.node_of("high") == first != ""
