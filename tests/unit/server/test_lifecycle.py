@@ -118,7 +118,9 @@ async def test_finalizers_hold_an_object(api: LocalTransport) -> None:
     assert first["metadata"]["deletionTimestamp"] == again["metadata"]["deletionTimestamp"]
     last = await api.request("PUT", CONFIGMAPS + "/c", body={"metadata": {"name": "c"}})
     gone = int(again["metadata"]["resourceVersion"]) + 1
-    assert int(last["metadata"]["resourceVersion"]) == gone, "the deletion's revision: who sent it can wait until it is seen"
+    assert int(last["metadata"]["resourceVersion"]) == gone, (
+        "the deletion's revision: who sent it can wait until it is seen"
+    )
     with pytest.raises(NotFound):
         await api.request("GET", CONFIGMAPS + "/c")
 
