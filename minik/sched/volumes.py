@@ -11,14 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minik.api import meta
+from minik.api import meta, quantity
 from minik.api.core_v1 import pods, volumes
 from minik.api.meta import Key, ROObj
+from minik.api.selectors import matches
 from minik.api.storage_v1 import storageclass
 from minik.sched.snapshot import NodeInfo, PodInfo
 
 AFFINITY = "node(s) had volume node affinity conflict"
 NO_VOLUME = "node(s) didn't find available persistent volumes to bind"
+NO_ROOM = "node(s) did not have enough free storage"
 IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
 ONCE_POD = "ReadWriteOncePod"
 
@@ -35,6 +37,9 @@ class Volumes:
         self.volumes: dict[str, ROObj] = {}
         self.classes: dict[str, ROObj] = {}
         self.csi_nodes: dict[str, ROObj] = {}
+        self.csi_drivers: dict[str, ROObj] = {}
+        self.capacities: dict[str, dict[Key, ROObj]] = {}
+        """class → CSIStorageCapacity objects."""
         self.assumed: dict[str, Key] = {}
         """Volumes that are being bound: name → claim."""
         self.choices: dict[str, Choice] = {}
@@ -167,6 +172,8 @@ def choose(waiting: Sequence[ROObj], node: NodeInfo, known: Volumes) -> Choice |
             taken.add(meta.name(volume))
         elif not _can_be_made(claim, node, known):
             return NO_VOLUME
+        elif not selected and not _has_room(claim, node, known):
+            return NO_ROOM
         choice.by_claim[meta.key(claim)] = volume
     return choice
 
@@ -180,6 +187,26 @@ def _can_be_made(claim: ROObj, node: NodeInfo, known: Volumes) -> bool:
         all(node.labels.get(row["key"]) in row["values"] for row in term.get("matchLabelExpressions") or ())
         for term in terms
     )
+
+
+def _has_room(claim: ROObj, node: NodeInfo, known: Volumes) -> bool:
+    """Whether a driver that tells its capacity has enough for the claim on the node (KEP-1472)."""
+    name = volumes.class_of(claim)
+    driver = known.csi_drivers.get(known.classes[name]["provisioner"])
+    if driver is None or not driver["spec"].get("storageCapacity"):
+        return True
+    wanted = volumes.requested(claim)
+    return any(
+        matches(told["nodeTopology"], node.labels) and _most(told) >= wanted
+        for told in known.capacities.get(name, {}).values()
+        if told.get("nodeTopology") is not None
+    )
+
+
+def _most(told: ROObj) -> int:
+    """The largest volume that could be made, in bytes."""
+    text = told.get("maximumVolumeSize") or told.get("capacity")
+    return quantity.parse(text).value() if text is not None else -1
 
 
 def single_use(pod: PodInfo, known: Volumes) -> list[Key]:

@@ -13,11 +13,22 @@ from minik.api import meta
 from minik.api.core_v1 import pods, volumes
 from minik.api.errors import Conflict, NotFound, ServiceUnavailable
 from minik.api.meta import Key, Obj, ROObj
+from minik.api.storage_v1 import csidriver, csistoragecapacity
 from minik.client.client import Client
 from minik.sched.hooks import BindStep, Follower, Helped
 from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
-from minik.sched.volumes import AFFINITY, NO_VOLUME, Choice, ClaimsError, Volumes, choose, claims_of, single_use
+from minik.sched.volumes import (
+    AFFINITY,
+    NO_ROOM,
+    NO_VOLUME,
+    Choice,
+    ClaimsError,
+    Volumes,
+    choose,
+    claims_of,
+    single_use,
+)
 
 NAME = "VolumeBinding"
 BIND_SECONDS = 600.0
@@ -35,7 +46,8 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
     except ClaimsError as error:
         everywhere = No((str(error),), resolvable=False)
         return lambda _node: everywhere
-    conflict, none = No((AFFINITY,), resolvable=False), No((NO_VOLUME,), resolvable=False)
+    conflict = No((AFFINITY,), resolvable=False)
+    refusals = {reason: No((reason,), resolvable=False) for reason in (NO_VOLUME, NO_ROOM)}
 
     def check(node: NodeInfo) -> No | None:
         if not all(volumes.is_on(volume, node.labels, node.name) for volume in claims.bound):
@@ -43,7 +55,7 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
         if not claims.waiting:
             return None
         found = choose(claims.waiting, node, known)
-        return None if isinstance(found, Choice) else conflict if found == AFFINITY else none
+        return None if isinstance(found, Choice) else refusals.get(found, conflict)
 
     return check
 
@@ -215,7 +227,37 @@ def _class_gone(cluster: Cluster, storage_class: ROObj) -> Helped:
     return frozenset()
 
 
+def _capacity_set(cluster: Cluster, told: ROObj) -> Helped:
+    cluster.part(Volumes).capacities.setdefault(told.get("storageClassName") or "", {})[meta.key(told)] = told
+    return frozenset({NAME})
+
+
+def _capacity_changed(cluster: Cluster, _old: ROObj, new: ROObj) -> Helped:
+    return _capacity_set(cluster, new)  # its class cannot change
+
+
+def _capacity_gone(cluster: Cluster, told: ROObj) -> Helped:
+    cluster.part(Volumes).capacities.get(told.get("storageClassName") or "", {}).pop(meta.key(told), None)
+    return frozenset()
+
+
+def _driver_set(cluster: Cluster, driver: ROObj) -> Helped:
+    cluster.part(Volumes).csi_drivers[meta.name(driver)] = driver
+    return frozenset({NAME})
+
+
+def _driver_changed(cluster: Cluster, _old: ROObj, new: ROObj) -> Helped:
+    return _driver_set(cluster, new)
+
+
+def _driver_gone(cluster: Cluster, driver: ROObj) -> Helped:
+    cluster.part(Volumes).csi_drivers.pop(meta.name(driver), None)
+    return frozenset({NAME})
+
+
 FOLLOWERS = (
+    Follower(csistoragecapacity.RESOURCE, _capacity_set, _capacity_changed, _capacity_gone),
+    Follower(csidriver.RESOURCE, _driver_set, _driver_changed, _driver_gone),
     Follower(CLAIMS, _claim_set, _claim_changed, _claim_gone),
     Follower(VOLUMES, _volume_set, _volume_changed, _volume_gone),
     Follower(CLASSES, _class_set, _class_changed, _class_gone),

@@ -170,3 +170,27 @@ async def test_preemption_frees_a_claim_for_one() -> None:
         await rig.settle(30)
         assert "low" not in await rig.names("pods", "default")
         assert await rig.node_of("high") == first != ""
+
+
+async def test_a_driver_that_tells_its_room() -> None:
+    async with at_work() as rig:
+        csi = storage_class("csi", mode="WaitForFirstConsumer", provisioner="csi.example.com")
+        await rig.create(CLASSES, csi)
+        driver = {"metadata": {"name": "csi.example.com"}, "spec": {"storageCapacity": True}}
+        await rig.create("csidrivers.storage.k8s.io", driver)
+        await rig.create(PVCS, claim("a", "5Gi", cls="csi"))
+        await rig.pod("p", **using("a"))
+        await rig.settle(5)
+        assert "2 node(s) did not have enough free storage" in (await rig.events("FailedScheduling"))[-1]
+        for name, size in (("n1", "1Gi"), ("n2", "10Gi")):
+            where = {"matchLabels": {"kubernetes.io/hostname": name}}
+            told = {
+                "metadata": {"name": name, "namespace": "default"},
+                "storageClassName": "csi",
+                "capacity": size,
+                "nodeTopology": where,
+            }
+            await rig.create("csistoragecapacities.storage.k8s.io", told)
+        await rig.settle(30)
+        chosen = meta.annotations(await rig.client.get(PVCS, "a", "default")).get(volumes.SELECTED_NODE)
+        assert chosen == "n2", "where there is room for it, its driver is asked to make it"
