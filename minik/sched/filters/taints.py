@@ -12,6 +12,9 @@ from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 from minik.sched.terms import untolerated
 
+REASON = "node(s) had untolerated taint(s)"
+"""Upstream's words since 1.34.2 (kubernetes/kubernetes#134740): Events and conditions name no taint; the explanation does."""
+
 
 def fits(pod: PodInfo, cluster: Cluster) -> Column:
     tolerated = pod.spec.get("tolerations") or ()
@@ -23,23 +26,20 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
     if not cluster.tainted:
         return None
     tolerated = pod.spec.get("tolerations") or ()
-    made: dict[str, No] = {}
+    no = No((REASON,), resolvable=False, explain=lambda node: _explain(node, tolerated))
 
     def check(node: NodeInfo) -> No | None:
         taint = untolerated(node.taints, tolerated) if node.taints else None
         if taint is None:
             return None
-        reason = f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
-        if reason not in made:
-            made[reason] = No((reason,), resolvable=False, explain=lambda node: _explain(node, tolerated))
-        return made[reason]
+        return no
 
     return check
 
 
 def _explain(node: NodeInfo, tolerated: Sequence[Mapping[str, Any]]) -> str:
     taint = untolerated(node.taints, tolerated)
-    return f"the taint's effect is {taint['effect']}" if taint else ""
+    return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}" if taint else ""
 
 
 FILTER = Filter("TaintToleration", prepare, fits)

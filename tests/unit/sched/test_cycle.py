@@ -48,7 +48,7 @@ def test_why_it_fits_nowhere_is_said_node_by_node() -> None:
     }
     assert decision.summary() == (
         "0/4 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, "
-        "1 node(s) had untolerated taint {gpu: yes}, 1 node(s) were unschedulable."
+        "1 node(s) had untolerated taint(s), 1 node(s) were unschedulable."
     )
 
 

@@ -91,7 +91,7 @@ async def test_every_state_has_its_words() -> None:
         assert lines[0] == "pod/placed in namespace default is on node n1."
         assert lines[1] == "Decided 3s ago: of 2 nodes, only n1 could take it."
         assert lines[-1].split() == [
-            "n2", "TaintToleration", "node(s)", "had", "untolerated", "taint", "{gpu:", "yes}",
+            "n2", "TaintToleration", "node(s)", "had", "untolerated", "taint(s)", "(gpu=yes:NoSchedule)",
             *lines[-1].split()[8:],
         ]  # fmt: skip
 

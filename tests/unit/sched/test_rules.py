@@ -120,7 +120,7 @@ def test_refusals_by_the_node_alone_are_not_resolvable() -> None:
     taint = {"key": "k", "value": "v", "effect": "NoExecute"}
     cluster = Cluster.of([node("n", taints=[taint])])
     assert only(decide(pod("a"), cluster)) == (
-        "node(s) had untolerated taint {k: v}", "the taint's effect is NoExecute", False,
+        "node(s) had untolerated taint(s)", "k=v:NoExecute", False,
     )  # fmt: skip
     assert not decide(pod("a", nodeSelector={"x": "y"}), Cluster.of([node("n")])).refusals["n"].resolvable
     assert not decide(pod("a"), Cluster.of([node("n", unschedulable=True)])).refusals["n"].resolvable
