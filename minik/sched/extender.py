@@ -3,7 +3,8 @@
 `extenders` of a KubeSchedulerConfiguration; what is sent and answered is k8s.io/kube-scheduler/extender/v1.
 
 `consult` asks them about the nodes that the filters left, and makes of the answers one more filter and one more score, with which the
-decision is taken then: it stays a function of values. `bind` hands the binding itself over. Called by `loop.py` and `binder.py`.
+decision is taken then: it stays a function of values. `agree` shows them the candidates of a preemption, and gives back those (and of
+each the victims) that they leave. `bind` hands the binding itself over. Called by `loop.py` and `binder.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from minik.api.errors import InternalError
 from minik.api.meta import ROObj
 from minik.sched.columns import Window
 from minik.sched.plugins import Check, Filter, No, Plugins, Rates, Score
+from minik.sched.preemption import Budgets, Victims, candidate, choose, violates
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _LARGEST = 64 << 20
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _FIELDS = frozenset({
     "urlPrefix", "filterVerb", "prioritizeVerb", "bindVerb", "weight", "enableHTTPS", "tlsConfig", "httpTimeout", "nodeCacheCapable",
-    "managedResources", "ignorable",
+    "managedResources", "ignorable", "preemptVerb",
 })  # fmt: skip
 _TLS_FIELDS = frozenset({"insecure", "serverName", "certFile", "keyFile", "caFile", "caData"})
 
@@ -51,6 +53,7 @@ class Extender:
     filter_verb: str = ""
     prioritize_verb: str = ""
     bind_verb: str = ""
+    preempt_verb: str = ""
     weight: int = 1
     timeout: float = TIMEOUT
     names_only: bool = False
@@ -103,6 +106,35 @@ class Extender:
             return {each["host"]: float(each["score"]) for each in answer or ()}
         except (TypeError, KeyError, ValueError) as error:
             raise ExtenderError(f"extender {self.url}: prioritize: the answer is no list of scores") from error
+
+    async def preempt(self, pod: PodInfo, candidates: Mapping[str, Victims]) -> Mapping[str, frozenset[str]]:
+        """node → the uids of the pods that would have to go from there, of the nodes where that is all right. Raises ExtenderError."""
+        if self.names_only:
+            victims: ROObj = {
+                "nodeNameToMetaVictims": {
+                    name: {"pods": [{"uid": each.uid} for each in found.pods], "numPDBViolations": 0}
+                    for name, found in candidates.items()
+                }
+            }
+        else:
+            victims = {
+                "nodeNameToVictims": {
+                    name: {"pods": [each.obj for each in found.pods], "numPDBViolations": 0}
+                    for name, found in candidates.items()
+                }
+            }
+        answer = await self._ask(self.preempt_verb, {"pod": pod.obj, **victims})
+        try:
+            left = {
+                name: frozenset(each["uid"] for each in found.get("pods") or ())
+                for name, found in ((answer or {}).get("nodeNameToMetaVictims") or {}).items()
+            }
+        except (AttributeError, TypeError, KeyError) as error:
+            raise ExtenderError(f"extender {self.url}: preempt: the answer is no map of victims") from error
+        for name, uids in left.items():
+            if not uids:
+                raise ExtenderError(f"extender {self.url}: preempt: expected at least one victim pod on node {name!r}")
+        return left
 
     async def bind(self, pod: PodInfo, node: str) -> None:
         """Let it bind the pod. Raises InternalError."""
@@ -187,6 +219,37 @@ async def consult(extenders: Sequence[Extender], pod: PodInfo, nodes: Sequence[N
     return replace(plugins, filters=(*plugins.filters, Filter(FILTER, prepare)), scores=scores)
 
 
+async def agree(
+    extenders: Sequence[Extender], pod: PodInfo, candidates: Sequence[Victims], cluster: Cluster
+) -> Victims | None:
+    """Whom to remove, after each of `extenders` has struck out nodes or changed who goes; None: nobody. Raises ExtenderError if one that
+    may not be ignored fails, or names a pod that is not on the node. A budget is not violated whatever they say."""
+    left = {each.node: each for each in candidates}
+    for extender in extenders:
+        if not left:
+            break
+        try:
+            answer = await extender.preempt(pod, left)
+            left = {
+                name: each
+                for name, uids in answer.items()
+                if not violates((each := _victims(extender, cluster, name, uids)).pods, cluster.part(Budgets))
+            }
+        except ExtenderError:
+            if not extender.ignorable:
+                raise
+    return choose(list(left.values())) if left else None
+
+
+def _victims(extender: Extender, cluster: Cluster, name: str, uids: frozenset[str]) -> Victims:
+    node = cluster.get(name)
+    known = node.pods if node is not None else {}
+    for uid in uids:
+        if uid not in known:
+            raise ExtenderError(f"extender {extender.url}: preempt: pod {uid!r} is not on node {name!r}")
+    return candidate(name, [known[uid] for uid in uids], cluster.part(Budgets))
+
+
 async def _rated(extenders: Sequence[Extender], pod: PodInfo, nodes: Sequence[NodeInfo]) -> Mapping[str, float]:
     """The sums of what they give each node, weighed, and on the scale of the plugins (0 to 100)."""
     totals: dict[str, float] = {}
@@ -209,8 +272,6 @@ async def _rated(extenders: Sequence[Extender], pod: PodInfo, nodes: Sequence[No
 def parse_extender(given: Mapping[str, Any]) -> Extender:
     """One of a configuration's `extenders`. Raises ValueError."""
     for name in given:
-        if name == "preemptVerb":
-            raise ValueError("preemptVerb: not supported; preemption goes by the plugins alone")
         if name not in _FIELDS:
             raise ValueError(f"{name}: unknown field")
     url = given.get("urlPrefix") or ""
@@ -231,6 +292,7 @@ def parse_extender(given: Mapping[str, Any]) -> Extender:
         filter_verb=given.get("filterVerb") or "",
         prioritize_verb=given.get("prioritizeVerb") or "",
         bind_verb=given.get("bindVerb") or "",
+        preempt_verb=given.get("preemptVerb") or "",
         weight=weight or 1,
         timeout=parse_duration(given.get("httpTimeout") or TIMEOUT),
         names_only=bool(given.get("nodeCacheCapable")),

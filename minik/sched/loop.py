@@ -28,7 +28,7 @@ from minik.sched.binder import Binder
 from minik.sched.cycle import schedule
 from minik.sched.decision import Decision
 from minik.sched.explain import Explanations, explain, message_of
-from minik.sched.extender import ExtenderError, consult
+from minik.sched.extender import ExtenderError, agree, consult
 from minik.sched.failures import Failure, Failures, is_like_others
 from minik.sched.figures import Figures
 from minik.sched.follow import Following
@@ -249,29 +249,48 @@ class Scheduler:
             except ExtenderError as error:
                 self._retry(waiting, str(error))
                 return
-        if self.queue.get(waiting.pod.key) is waiting and waiting.state == "trying":
-            self._decide(waiting, profile, plugins)
+        if not self._is_tried(waiting):
+            return
+        decision = self._look(waiting.pod, plugins)
+        if decision.node:
+            self._assume(waiting, decision, profile)
+            return
+        plan = self._plan(waiting.pod, profile, plugins, decision)
+        asked = [extender for extender in extenders if extender.preempt_verb]
+        if plan.victims is not None and asked:
+            try:
+                plan.settle(await agree(asked, waiting.pod, plan.candidates, self.cluster))
+            except ExtenderError as error:
+                self._retry(waiting, str(error))
+                return
+        if self._is_tried(waiting):
+            self._fits_nowhere(waiting, profile, decision, plan)
+
+    def _is_tried(self, waiting: Waiting) -> bool:
+        """Whether the pod is still what is being decided about, after something was waited for."""
+        return self.queue.get(waiting.pod.key) is waiting and waiting.state == "trying"
 
     def _look(self, pod: PodInfo, plugins: Plugins) -> Decision:
         return schedule(pod, self.cluster, plugins, self._rng, start=self._start_at)
 
     def _decide(self, waiting: Waiting, profile: Profile, plugins: Plugins) -> None:
-        pod = waiting.pod
-        decision = self._look(pod, plugins)
+        decision = self._look(waiting.pod, plugins)
         if decision.node:
-            if len(self.cluster):
-                self._start_at = (self._start_at + decision.considered) % len(self.cluster)
             self._assume(waiting, decision, profile)
-            return
-        plan = Preemption()
-        if profile.preemption is not None and decision.total:
-            going, start = self._preempting.going(pod.uid), self._rng.randrange(decision.total)
-            enough = profile.preemption
-            plan = plan_preemption(pod, self.cluster, plugins, decision, start=start, going=going, enough=enough)
-        self._fits_nowhere(waiting, profile, decision, plan)
+        else:
+            self._fits_nowhere(waiting, profile, decision, self._plan(waiting.pod, profile, plugins, decision))
+
+    def _plan(self, pod: PodInfo, profile: Profile, plugins: Plugins, decision: Decision) -> Preemption:
+        if profile.preemption is None or not decision.total:
+            return Preemption()
+        going, start = self._preempting.going(pod.uid), self._rng.randrange(decision.total)
+        return plan_preemption(
+            pod, self.cluster, plugins, decision, start=start, going=going, enough=profile.preemption
+        )
 
     def _assume(self, waiting: Waiting, decision: Decision, profile: Profile) -> None:
         pod, node = waiting.pod, decision.node
+        self._start_at = (self._start_at + decision.considered) % max(1, len(self.cluster))
         self.queue.decided(waiting)
         self._failures.changed()
         self.explanations.placed(pod, decision, nominated=self.cluster.nomination(pod.uid), attempts=waiting.attempts)

@@ -43,6 +43,7 @@ ENOUGH = Enough()
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
+STRUCK = "node(s) where an extender refuses preemption"
 PROTECTED = "node(s) where preemption would violate a disruption budget"
 
 
@@ -100,6 +101,9 @@ class Preemption:
     """The outcome: `victims`, or what is in the way."""
 
     victims: Victims | None = None
+    """The choice."""
+    candidates: Sequence[Victims] = ()
+    """Of which it was chosen."""
     ineligible: str = ""
     """Why the pod may not preempt at all."""
     total: int = 0
@@ -115,6 +119,12 @@ class Preemption:
         counts = Counter(self.refused.values())
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
         return f"preemption: 0/{self.total} nodes are available: {reasons}."
+
+    def settle(self, victims: Victims | None) -> None:
+        """What extenders left of the candidates."""
+        self.victims = victims
+        if victims is None:
+            self.refused.update(dict.fromkeys((each.node for each in self.candidates), STRUCK))
 
     @property
     def is_protected(self) -> bool:
@@ -181,7 +191,7 @@ def plan_preemption(
         if len(found) >= wanted:
             break
     if found:
-        plan.victims = choose(found)
+        plan.candidates, plan.victims = found, choose(found)
     return plan
 
 
@@ -191,12 +201,7 @@ def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins
     if not lower:
         return NO_VICTIMS
     budgets = cluster.part(Budgets)
-
-    def rank(each: PodInfo) -> tuple[int, bool, float]:
-        priority, since = importance(each)
-        return priority, not budgets.of(each), since
-
-    lower.sort(key=rank)
+    lower.sort(key=lambda each: _rank(each, budgets))
     with trial(cluster) as what_if:
         for each in lower:
             what_if.remove(each)
@@ -210,10 +215,15 @@ def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins
         victims = [each for each in (*protected, *others) if not _stays(each, pod, node, what_if, cluster, plugins)]
     if not victims:
         return NO_VICTIMS
-    victims.sort(key=rank)
     if violates(victims, budgets):
         return PROTECTED
-    return Victims(node.name, tuple(victims), sum(bool(budgets.of(each)) for each in victims))
+    return candidate(node.name, victims, budgets)
+
+
+def candidate(node: str, victims: Iterable[PodInfo], budgets: Budgets) -> Victims:
+    """What it costs to remove `victims` from `node`."""
+    ordered = tuple(sorted(victims, key=lambda each: _rank(each, budgets)))
+    return Victims(node, ordered, sum(bool(budgets.of(each)) for each in ordered))
 
 
 def _stays(
@@ -225,6 +235,12 @@ def _stays(
         return True
     what_if.remove(victim)
     return False
+
+
+def _rank(pod: PodInfo, budgets: Budgets) -> tuple[int, bool, float]:
+    """`importance`, and among equals those that a budget guards first."""
+    priority, since = importance(pod)
+    return priority, not budgets.of(pod), since
 
 
 def importance(pod: PodInfo) -> tuple[int, float]:

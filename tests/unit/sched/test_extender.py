@@ -63,6 +63,9 @@ async def server() -> AsyncIterator[Server]:
 async def rig(*extenders: Extender, nodes: int = 3) -> AsyncIterator[Rig]:
     profiles = (Profile("default-scheduler", default_plugins(), extenders),)
     async with scheduling([node(f"n{i}") for i in range(nodes)], profiles=profiles) as made:
+        for name, value in (("middle", 5), ("high", 10)):
+            kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+            await made.create("priorityclasses.scheduling.k8s.io", {**kind, "metadata": {"name": name}, "value": value})
         yield made
 
 
@@ -209,6 +212,95 @@ async def _counts(r: Rig, name: str) -> bool:
 
 async def _gone(r: Rig, name: str) -> bool:
     return r.scheduler.queue.get(Key("default", name)) is None
+
+
+async def test_it_has_its_say_in_preemption(server: Server) -> None:
+    """It strikes a node out, and takes another victim than the scheduler would."""
+
+    def preempt(body: dict[str, Any]) -> Any:
+        assert body["pod"]["metadata"]["name"] == "high"
+        assert set(body["nodeNameToMetaVictims"]) == {"n0", "n1"}
+        return {"nodeNameToMetaVictims": {"n1": {"pods": [{"uid": uids["b1"]}]}}}
+
+    server.verbs["preempt"] = preempt
+    uids: dict[str, str] = {}
+    async with rig(server.extender(preemptVerb="preempt"), nodes=2) as r:
+        for name in ("a0", "b0", "a1", "b1"):
+            made = await r.pod(
+                name, cpu="2", node_name=f"n{name[1]}", priorityClassName="middle" if name == "b1" else ""
+            )
+            uids[name] = made["metadata"]["uid"]
+        await r.pod("high", cpu="2", priorityClassName="high")
+        await until(lambda: _leaves(r, "b1"))
+        assert not await _leaves(r, "a1") and not await _leaves(r, "a0") and not await _leaves(r, "b0")
+        await until(lambda: _nominated(r, "high", "n1"))
+
+
+async def test_it_may_refuse_every_preemption(server: Server) -> None:
+    server.verbs["preempt"] = lambda _: {"nodeNameToMetaVictims": {}}
+    async with rig(server.extender(preemptVerb="preempt"), nodes=1) as r:
+        await r.pod("low", cpu="3", node_name="n0")
+        await r.pod("high", cpu="3", priorityClassName="high")
+
+        async def said() -> bool:
+            end = "preemption: 0/1 nodes are available: 1 node(s) where an extender refuses preemption."
+            return any(text.endswith(end) for text in await r.events("FailedScheduling"))
+
+        await until(said)
+        assert not await _leaves(r, "low")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"nodeNameToMetaVictims": {"n0": {"pods": []}}},
+        {"nodeNameToMetaVictims": {"n0": {"pods": [{"uid": "no-such"}]}}},
+        {"nodeNameToMetaVictims": ["n0"]},
+    ],
+)
+async def test_nonsense_about_preemption_preempts_nobody(server: Server, answer: Any) -> None:
+    server.verbs["preempt"] = lambda _: answer
+    async with rig(server.extender(preemptVerb="preempt"), nodes=1) as r:
+        await r.pod("low", cpu="3", node_name="n0")
+        await r.pod("high", cpu="3", priorityClassName="high")
+
+        async def said() -> bool:
+            return any("preempt: " in text and server.url in text for text in await r.events("FailedScheduling"))
+
+        await until(said)
+        assert not await _leaves(r, "low")
+
+
+async def test_it_cannot_violate_a_budget(server: Server) -> None:
+    """Whatever it answers, a pod whose budget is spent stays."""
+    server.verbs["preempt"] = lambda _: {"nodeNameToMetaVictims": {"n0": {"pods": [{"uid": uid}]}}}
+    async with rig(server.extender(preemptVerb="preempt"), nodes=1) as r:
+        await r.create(
+            "poddisruptionbudgets.policy",
+            {
+                "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "default"},
+                "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "guarded"}}},
+            },
+        )  # fmt: skip
+        uid = (await r.pod("guarded", cpu="2", node_name="n0"))["metadata"]["uid"]
+        await r.pod("free", cpu="2", node_name="n0")
+        await r.pod("high", cpu="2", priorityClassName="high")
+
+        async def said() -> bool:
+            return any("an extender refuses preemption" in text for text in await r.events("FailedScheduling"))
+
+        await until(said)
+        assert not await _leaves(r, "guarded") and not await _leaves(r, "free")
+
+
+async def _leaves(r: Rig, name: str) -> bool:
+    found = await r.get("pods", name, "default")
+    return found is None or "deletionTimestamp" in found["metadata"]
+
+
+async def _nominated(r: Rig, name: str, node_name: str) -> bool:
+    status: dict[str, Any] = (await r.found(name)).get("status") or {}
+    return status.get("nominatedNodeName") == node_name or await r.node_of(name) == node_name
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("5s", 5), ("500ms", 0.5), ("1m30s", 90), ("1h", 3600), (2, 2)])

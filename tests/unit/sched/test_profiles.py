@@ -90,7 +90,6 @@ def test_resources_that_extenders_mind_are_not_counted() -> None:
             "profiles[0]: DefaultPreemption: nodes must be 0 or more, and the percentage 0 to 100",
         ),
         ({"extenders": [{"urlPrefix": "ftp://x"}]}, "extenders[0]: urlPrefix: must begin with http:// or https://"),
-        ({"extenders": [{"urlPrefix": "http://x", "preemptVerb": "p"}]}, "extenders[0]: preemptVerb: not supported"),
         ({"extenders": [{"urlPrefix": "http://x", "prioritizeVerb": "p"}]}, "extenders[0]: weight: must be positive"),
         ({"extenders": [{"urlPrefix": "http://x", "httpTimeout": "soon"}]}, "extenders[0]: httpTimeout: 'soon' is no"),
         (
