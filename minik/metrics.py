@@ -67,9 +67,13 @@ class Metric:
             child = self._children[values] = Value()
         return child
 
+    def values(self) -> Iterable[tuple[tuple[str, ...], float]]:
+        """(label values, value) of each child."""
+        return ((values, child.value) for values, child in self._children.items())
+
     def lines(self) -> Iterable[str]:
-        for values, child in self._children.items():
-            yield f"{self.name}{_labels(self.label_names, values)} {child.value:g}"
+        for values, value in self.values():
+            yield f"{self.name}{_labels(self.label_names, values)} {value:g}"
 
 
 class Histogram:

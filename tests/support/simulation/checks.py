@@ -11,6 +11,7 @@ from minik.client.manager import Manager
 from minik.storage.base import Store
 from minik.storage.cache import Cache
 from tests.support.simulation.host import SimulatedNode
+from tests.support.simulation.subjects import SUBJECTS
 from tests.support.simulation.view import View, expect, name_of
 from tests.support.simulation.workload_checks import budgets, claims, cronjobs, daemon_sets, jobs, stateful_sets
 
@@ -25,6 +26,7 @@ def unsettled(cache: Cache, nodes: Sequence[SimulatedNode], manager: Manager | N
         *_deployments(view), *_sets(view), *_pods(view, nodes), *_engines(view, nodes), *_owners(view), *_namespaces(view),
         *_endpoints(view), *_nodes(view), *_informers(cache, manager), *jobs(view), *cronjobs(view),
         *stateful_sets(view), *daemon_sets(view, len(nodes)), *claims(view), *budgets(view),
+        *(problem for subject in SUBJECTS if subject.unsettled is not None for problem in subject.unsettled(view)),
     ]  # fmt: skip
     return sorted(found)
 

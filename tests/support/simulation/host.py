@@ -20,11 +20,13 @@ from minik.agent.network.fake import FakeNetwork
 from minik.agent.probes import always_well
 from minik.agent.volumes.base import NoVolumes
 from minik.aio import Tasks
+from minik.api.errors import ServiceUnavailable
 from minik.api.registry import Registry
 from minik.cli.compose_node import SIMULATED, Host, Node, build_node
 from minik.cli.controlplane import NODES
 from minik.clock import Entropy
 from minik.config import AgentConfig
+from minik.link.mux import Stream
 from tests.support.simulation.history import History
 from tests.support.simulation.loop import HostClock, Seeds
 from tests.support.simulation.network import Link
@@ -160,6 +162,7 @@ class SimulatedNode:
         self._ip = f"192.168.0.{10 + number}"
         self._transport = server.transport(self.link, f"system:node:{self.name}", NODES)
         self._node: Node | None = None
+        server.nodes[self.name] = self
 
     @property
     def has_agent(self) -> bool:
@@ -168,6 +171,14 @@ class SimulatedNode:
     @property
     def is_ready(self) -> bool:
         return self._node is not None and self._node.agent.ready.is_set()
+
+    async def answer(self, payload: bytes, stream: Stream) -> None:
+        """What the server asks of the agent, and what that says. Raises ServiceUnavailable if there is none, or no way to it."""
+        await self.link.travel()
+        if self._node is None:
+            raise ServiceUnavailable(f"error dialing backend: node {self.name} is not connected")
+        await self._node.streams.handle(payload, stream)
+        await self.link.travel()
 
     async def start_agent(self) -> None:
         if self._node is not None or self.is_off:
@@ -181,7 +192,7 @@ class SimulatedNode:
             node_ip=self._ip,
             clock=self.clock,
             entropy=self._entropy,
-            host=Host(self.engine, self._network, is_real=False, parts=parts),
+            host=Host(self.engine, self._network, is_real=False, parts=parts, usage=self.engine),
         )
         await self._node.start()
 

@@ -35,6 +35,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now
 
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None) -> asyncio.Task[Any]:
+        """One that nobody names has the name of the one that started it: what a controller does at once is told by it."""
+        if name is None and (starter := asyncio.current_task(self)) is not None:
+            name = starter.get_name()
+        return super().create_task(coro, name=name, context=context)
+
     def _run_once(self) -> None:
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # the loop's own parts: see BaseEventLoop._run_once
         ready = self._ready  # type: ignore[attr-defined]

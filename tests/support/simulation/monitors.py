@@ -19,12 +19,15 @@ from minik.storage.base import Event, EventType
 from tests.support.simulation.host import SimulatedNode
 from tests.support.simulation.job_monitor import JobMonitor
 from tests.support.simulation.network import Link
+from tests.support.simulation.subjects import SUBJECTS
+from tests.support.simulation.subjects.subject import Watcher
 
 MEMORY_SECONDS = 150.0
 """How long a former number of replicas, and a create whose answer was lost, may explain a surplus."""
 _BUSY_SECONDS, _BUSY_WRITES = 10.0, 150
 """Whoever writes one object that often in that time is going round in circles."""
 _OWNERS = ("replicasets.apps", "replicationcontrollers")
+_OWN = ("pods", *_OWNERS, "jobs.batch", "deployments.apps")
 
 
 @dataclass
@@ -67,11 +70,18 @@ class Monitors:
         self._nodes, self._link, self._note = nodes, control_link, note
         self._sets: dict[str, _Set] = {}
         self._set_keys: dict[str, str] = {}
-        self._pods: dict[str, ROObj] = {}
+        self._objects: dict[str, ROObj] = {}
+        """Of the resources that somebody here looks at, as last published."""
         self._rollouts: dict[str, _Rollout] = {}
         self._rollout_keys: dict[str, str] = {}
         self._writes: dict[str, tuple[float, int]] = {}
         self._jobs = JobMonitor(self._problem)
+        self._watchers = [watch(self._problem) for subject in SUBJECTS for watch in subject.watchers]
+        self._by_resource: dict[str, list[Watcher]] = {}
+        for watcher in self._watchers:
+            for resource in watcher.resources:
+                self._by_resource.setdefault(resource, []).append(watcher)
+        self._followed = frozenset((*_OWN, *self._by_resource))
 
     def _problem(self, text: str) -> None:
         self.found.set()
@@ -99,7 +109,7 @@ class Monitors:
     def _check_identity(self, info: ContainerInfo, what: str) -> None:
         """Of a StatefulSet's pods of one name only one runs (KEP "at most one"): the one before has ended everywhere."""
         namespace, name = info.labels[names.NAMESPACE], info.labels[names.POD_NAME]
-        pod = self._pods.get(f"pods/{namespace}/{name}")
+        pod = self._objects.get(f"pods/{namespace}/{name}")
         if pod is None or (controller_of(pod) or {}).get("kind") != "StatefulSet":
             return
         for node in self._nodes:
@@ -113,19 +123,37 @@ class Monitors:
 
     def events(self, events: Sequence[Event]) -> None:
         touched: dict[str, None] = {}
+        concerned: dict[Watcher, None] = {}
         for event in events:
             resource = event.key.partition("/")[0]
             self._count(event.key)
+            if resource not in self._followed:
+                continue
+            old, new = self._take(event)
+            for watcher in self._by_resource.get(resource, ()):
+                concerned[watcher] = None
+                watcher.changed(event.key, old, new)
             if resource == "pods":
-                touched.update(dict.fromkeys(self._pod(event)))
+                touched.update(dict.fromkeys(self._pod(event.key, old, new)))
             elif resource in _OWNERS:
-                self._set(event)
-            elif resource == "jobs.batch" and event.value is not None:
-                self._jobs.job(orjson.loads(event.value))
+                self._set(event.key, new)
+            elif resource == "jobs.batch" and new is not None:
+                self._jobs.job(new)
             elif resource == "deployments.apps" and self.is_gentle:
-                self._deployment(event)
+                self._deployment(event.key, new)
+        for watcher in concerned:
+            watcher.look()
         if self.is_gentle:
             self._check_available(touched)
+
+    def _take(self, event: Event) -> tuple[ROObj | None, ROObj | None]:
+        """The object as it was and as it is."""
+        old = self._objects.pop(event.key, None)
+        if event.type is EventType.DELETE:
+            return old, None
+        assert event.value is not None
+        new = self._objects[event.key] = orjson.loads(event.value)
+        return old, new
 
     def _count(self, key: str) -> None:
         now = asyncio.get_running_loop().time()
@@ -136,22 +164,18 @@ class Monitors:
         if number == _BUSY_WRITES:
             self._problem(f"{key} was written {number} times within {now - since:.1f} s")
 
-    def _pod(self, event: Event) -> Iterable[str]:
+    def _pod(self, key: str, old: ROObj | None, new: ROObj | None) -> Iterable[str]:
         """Takes the pod over; the uids of the sets it belongs to."""
-        old = self._pods.pop(event.key, None)
-        new: ROObj | None = None
-        if event.type is EventType.PUT:
-            assert event.value is not None
-            new = self._pods[event.key] = orjson.loads(event.value)
+        if new is not None:
             self._jobs.pod(new)
         elif old is not None:
             self._jobs.pod(old, is_gone=True)
         before, after = _owner(old), _owner(new)
         if before in self._sets:
-            self._sets[before].pods.pop(event.key, None)
+            self._sets[before].pods.pop(key, None)
         found = self._sets.get(after)
         if found is not None and new is not None:
-            found.pods[event.key] = new
+            found.pods[key] = new
             if old is None:
                 self.created_pods += 1
                 self._check_surplus(found)
@@ -165,16 +189,14 @@ class Monitors:
         if there > asked + lost:
             self._problem(f"{owner.key} has {there} pods, was asked for {asked}, and {lost} answers were lost")
 
-    def _set(self, event: Event) -> None:
-        if event.type is EventType.DELETE:
-            self._sets.pop(self._set_keys.pop(event.key, ""), None)
+    def _set(self, key: str, obj: ROObj | None) -> None:
+        if obj is None:
+            self._sets.pop(self._set_keys.pop(key, ""), None)
             return
-        assert event.value is not None
-        obj = orjson.loads(event.value)
         found = self._sets.get(uid(obj))
         if found is None:
-            found = self._sets[uid(obj)] = _Set(event.key, _owner(obj))
-            self._set_keys[event.key] = uid(obj)
+            found = self._sets[uid(obj)] = _Set(key, _owner(obj))
+            self._set_keys[key] = uid(obj)
         number = obj["spec"].get("replicas", 1)
         if not found.asked or found.asked[-1][1] != number:
             now = asyncio.get_running_loop().time()
@@ -184,22 +206,18 @@ class Monitors:
 
     # --- Deployments -------------------------------------------------------------------------------------------------
 
-    def _deployment(self, event: Event) -> None:
-        if event.type is EventType.DELETE:
-            self._rollouts.pop(self._rollout_keys.pop(event.key, ""), None)
+    def _deployment(self, key: str, obj: ROObj | None) -> None:
+        if obj is None:
+            self._rollouts.pop(self._rollout_keys.pop(key, ""), None)
             return
-        assert event.value is not None
-        obj = orjson.loads(event.value)
         if obj["spec"]["strategy"]["type"] != "RollingUpdate" or is_deleting(obj):
             self._rollouts.pop(uid(obj), None)
             return
         number = obj["spec"]["replicas"]
         found = self._rollouts.get(uid(obj))
         if found is None or found.replicas != number:
-            self._rollout_keys[event.key] = uid(obj)
-            self._rollouts[uid(obj)] = _Rollout(
-                event.key, number, number - max_unavailable(obj), number + max_surge(obj)
-            )
+            self._rollout_keys[key] = uid(obj)
+            self._rollouts[uid(obj)] = _Rollout(key, number, number - max_unavailable(obj), number + max_surge(obj))
 
     def _check_available(self, touched: Iterable[str]) -> None:
         owners = dict.fromkeys(self._sets[each].owner for each in touched if each in self._sets)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -20,6 +20,9 @@ from minik.client.transport import JSON, ListResult, Transport, WatchEvent
 from minik.server.local import LocalTransport
 
 T = TypeVar("T")
+
+
+_NO_WRITES = ("/events", "reviews")
 
 
 class Endpoint(Protocol):
@@ -61,6 +64,8 @@ class Link:
         self.lost_creates: deque[float] = deque(maxlen=1000)
         """When the answer to a create was lost: its client may create again."""
         self.requests = 0
+        self.writes: Counter[str] = Counter()
+        """By the owner of the task that asked for it; Events and reviews, which change nothing, apart."""
 
     def calm(self) -> None:
         """Nothing is wrong any more."""
@@ -160,12 +165,12 @@ class LinkTransport:
         def call(transport: LocalTransport) -> Awaitable[ROObj]:
             return transport.request(method, path, query=query, body=body, content_type=content_type)
 
-        return await self._exchange(method, call)
+        return await self._exchange(method, path, call)
 
     async def list(self, path: str, *, query: Mapping[str, str] | None = None) -> ListResult:
-        return await self._exchange("GET", lambda transport: transport.list(path, query=query))
+        return await self._exchange("GET", path, lambda transport: transport.list(path, query=query))
 
-    async def _exchange(self, method: str, call: Callable[[LocalTransport], Awaitable[T]]) -> T:
+    async def _exchange(self, method: str, path: str, call: Callable[[LocalTransport], Awaitable[T]]) -> T:
         link = self._link
         link.requests += 1
         await link.travel()
@@ -187,9 +192,15 @@ class LinkTransport:
             raise ServiceUnavailable("connection reset (simulated)")
         await link.travel()
         error, answer = work.result()
-        if error is not None:
+        if error is None:
+            self._count(method, path)
+        else:
             raise error
         return answer  # type: ignore[no-any-return]  # as `_answer` made it
+
+    def _count(self, method: str, path: str) -> None:
+        if method != "GET" and not path.endswith(_NO_WRITES) and (task := asyncio.current_task()) is not None:
+            self._link.writes[task.get_name().partition("/")[0]] += 1
 
     def _endpoint(self) -> Endpoint:
         endpoint = self._reach()

@@ -35,6 +35,7 @@ from tests.support.simulation.monitors import Monitors
 from tests.support.simulation.network import Link
 from tests.support.simulation.server import Server
 from tests.support.simulation.spectators import RESOURCES, Spectator
+from tests.support.simulation.subjects import SUBJECTS
 from tests.support.simulation.users import User, tidy_up
 
 SETTLE_SECONDS = 1800.0
@@ -82,6 +83,10 @@ class Outcome:
     settled: float = 0.0
     """Seconds of the cluster's time until all was well."""
     counts: dict[str, int] = field(default_factory=dict)
+    reconciles: dict[str, int] = field(default_factory=dict)
+    """By controller."""
+    writes: dict[str, int] = field(default_factory=dict)
+    """By controller."""
     end: list[str] = field(default_factory=list)
     """What came of a story."""
 
@@ -176,8 +181,11 @@ class Simulation:
         self.monitors.is_gentle = not plan.faults and not plan.story
         self.user_link = Link("users", seeds.rng("link users"), latency=0.01)
         client = Client(self.server.transport(self.user_link, "minik-admin", MASTERS), registry)
+        drawn = seeds.rng("subjects")
+        subjects = drawn.sample(SUBJECTS, min(len(SUBJECTS), drawn.randint(1, 3)))
         self.users = [
-            User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3))
+            User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3),
+                 subjects=subjects)
             for each in range(people)
         ]  # fmt: skip
         self.teller = client
@@ -216,6 +224,10 @@ class Simulation:
         for node in self.nodes:
             await node.close()
         await (self.server.stop() if is_through else self.server.crash())
+        outcome.reconciles = dict(self.server.reconciles)
+        prefix = "controller "
+        writes = self.link.writes.items()
+        outcome.writes = {name.removeprefix(prefix): number for name, number in writes if name.startswith(prefix)}
         outcome.problems += check_file(self.disk.path)
 
     async def _live(self, tasks: Tasks, outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ At every start what the store holds is compared with what was published before: 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from minik.aio import Tasks
@@ -16,18 +17,20 @@ from minik.metrics import Metrics
 from minik.server.app import ServerSettings
 from minik.server.local import LocalTransport
 from minik.server.request import User
-from minik.server.tunnel import Links
 from minik.storage.base import Event, EventType, Revision
 from minik.storage.compactor import Retention
 from minik.storage.sqlite import SqliteStore
+from tests.support.simulation import signing
 from tests.support.simulation.disk import Disk
 from tests.support.simulation.history import History
+from tests.support.simulation.links import Asked, NodeLinks
 from tests.support.simulation.loop import HostClock, Seeds
 from tests.support.simulation.network import Link, LinkTransport
 
 SETTINGS = ServerSettings(
     ca_certificate=b"-----BEGIN CERTIFICATE-----\nsimulated\n-----END CERTIFICATE-----\n",
     token_signing_key=b"none: nobody asks for a token here",
+    sign_csr=signing.sign,
 )
 ADDRESS, PORT = "192.168.0.1", 6443
 
@@ -60,6 +63,10 @@ class Server:
         self.lost: list[str] = []
         """Acknowledged writes that a restart did not bring back."""
         self.restarts: list[float] = []
+        self.nodes: dict[str, Asked] = {}
+        """Whom it may ask what is used."""
+        self.reconciles: Counter[str] = Counter()
+        """Of each controller, in the generations that have ended."""
         self._seeds, self._history, self._on_events, self._retention = seeds, history, on_events, retention
         self._process: _Process | None = None
         self._published: dict[str, int] = {}
@@ -103,12 +110,13 @@ class Server:
             store,
             registry=builtin_registry(),
             settings=SETTINGS,
-            links=Links(),
+            links=NodeLinks(self.nodes),
             metrics=Metrics(),
             clock=self.clock,
             entropy=self._seeds.entropy(f"server {self.generation}"),
             way=way,
         )
+        plane.api.tokens.sign_legacy = signing.sign_token  # type: ignore[method-assign]  # the real ones differ every time
         await plane.serve()
         await plane.start(address=ADDRESS, port=PORT)
 
@@ -140,6 +148,12 @@ class Server:
                 self._published[event.key] = event.revision
         self._on_events(events)
 
+    def _take_stock(self) -> None:
+        metrics = self.plane.metrics
+        total = metrics.counter("controller_reconcile_total", "", ["controller", "result"])
+        for (controller, _), number in total.values():
+            self.reconciles[controller] += int(number)
+
     async def stop(self) -> None:
         """An orderly end."""
         self._history.note("server", "stops")
@@ -147,6 +161,7 @@ class Server:
         if process is None:
             return
         if process.plane is not None:
+            self._take_stock()
             await process.plane.close_loops()
         await process.tasks.close()
         if process.plane is not None:
@@ -161,6 +176,8 @@ class Server:
         process = self._process
         if process is None:
             return
+        if process.plane is not None:
+            self._take_stock()
         self.disk.pull_plug()
         store = process.store
         await store._tasks.close()  # the writer, wherever it is: a process that is killed ends without further steps

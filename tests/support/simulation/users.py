@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minik.api import meta
@@ -21,21 +21,23 @@ from minik.api.meta import Key, Obj, ROObj
 from minik.client.client import Client
 from tests.support.simulation import workloads
 from tests.support.simulation.history import History
+from tests.support.simulation.subjects.subject import Do, Subject
 
 FINALIZER = "simulation.test/wait"
 _IMAGES = ("app:1", "app:2", "app:3", "other:1", "registry.test/tools/app:7")
 _AGAIN = (Conflict, ServiceUnavailable, TooManyRequests, InternalError, Timeout)
 _ATTEMPTS = 8
-Do = Callable[["User"], Awaitable[None]]
 
 
 class User:
     """One person. `gentle`: takes no pods away, and creates Deployments only."""
 
     def __init__(
-        self, name: str, client: Client, rng: random.Random, history: History, *, gentle: bool, namespaces: int
-    ) -> None:
+        self, name: str, client: Client, rng: random.Random, history: History, *, gentle: bool, namespaces: int,
+        subjects: Sequence[Subject] = (),
+    ) -> None:  # fmt: skip
         self.name = name
+        self.subjects = subjects
         self.client, self.rng = client, rng
         self._history, self._gentle = history, gentle
         self._namespaces = [f"ns-{number}" for number in range(namespaces)]
@@ -45,12 +47,16 @@ class User:
         """Do this and that until the loop's time is `until`; `pause`: seconds between, on average."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self.rng.random())
-        actions, weights = zip(*(_GENTLE if self._gentle else _ACTIONS), strict=True)
+        special = [action for subject in self.subjects for action in subject.actions]
+        actions, weights = zip(*(_GENTLE if self._gentle else (*_ACTIONS, *special)), strict=True)
         if self.rng.random() < 0.9:
             await self.attempt(create_namespace)
             await self.attempt(create_deployment)
             if not self._gentle:
                 await self.attempt(self.rng.choice(_WORKLOADS))
+                for subject in self.subjects:
+                    for action in subject.starts:
+                        await self.attempt(action)
         while loop.time() < until:
             (action,) = self.rng.choices(actions, weights)
             await self.attempt(action)
@@ -336,6 +342,9 @@ async def tidy_up(user: User) -> None:
             patch = {"spec": {"paused": None}}
             await user.client.patch("deployments.apps", meta.name(deployment), meta.namespace(deployment), patch)
     await workloads.let_end(user)
+    for subject in user.subjects:
+        if subject.tidy is not None:
+            await subject.tidy(user)
 
 
 _WORKLOADS: Sequence[Do] = (
