@@ -257,7 +257,8 @@ def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) 
             lifecycle.keep_status(draft, old)
         kind.default(draft)
         kind.prepare_update(draft, old)
-    lifecycle.count_generation(draft, old, kind)
+    if attributes.subresource != "binding":  # a pod's generation tells of changes by its users (KEP-5067)
+        lifecycle.count_generation(draft, old, kind)
     draft["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if draft != old:
         _admit(core, draft, attributes, old)

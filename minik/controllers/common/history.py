@@ -6,8 +6,9 @@ one, it does not make a copy). `sync_history` carries that out; `plan_forgetting
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from minik.api import meta
 from minik.api.errors import AlreadyExists, NotFound
@@ -37,8 +38,21 @@ class HistoryPlan:
 
 
 def data_of(owner: ROObj) -> Obj:
-    """What a revision holds: a strategic merge patch that puts the template back."""
-    return {"spec": {"template": {**owner["spec"]["template"], "$patch": "replace"}}}
+    """What a revision holds: a strategic merge patch that puts the template back.
+
+    Its keys are in order at every level: clients (`kubectl rollout`, the conformance tests) find the present revision by comparing
+    these bytes with what they would write themselves.
+    """
+    data: Obj = _in_order({"spec": {"template": {**owner["spec"]["template"], "$patch": "replace"}}})
+    return data
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_in_order(item) for item in value]
+    return value
 
 
 def template_of(revision: ROObj) -> Obj:

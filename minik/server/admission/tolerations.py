@@ -1,4 +1,7 @@
-"""DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or not reachable, unless it says otherwise."""
+"""DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or not reachable, unless it says otherwise.
+
+On updates too: who writes a pod's tolerations anew need not know of these two, which may not go away.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def admit_default_tolerations(_core: Core, draft: Obj, attributes: Attributes) -> None:
-    if attributes.kind.resource != "pods" or attributes.verb != "create" or attributes.subresource:
+    if attributes.kind.resource != "pods" or attributes.subresource:
         return
     spec = draft.get("spec")
     if not isinstance(spec, dict):

@@ -49,6 +49,25 @@ async def test_generation_counts_the_spec_only(api: LocalTransport) -> None:
     assert got["metadata"]["generation"] == 2
 
 
+async def test_a_pods_generation_counts_what_its_users_change(api: LocalTransport) -> None:
+    """[sig-node] Pod Generation … should start at 1 and increment per update; … graceful delete: not for the node it is given."""
+    await api.request("POST", PODS, body=pod())
+    await bind(api, "web")
+    assert (await api.request("GET", PODS + "/web"))["metadata"]["generation"] == 1
+    mine = [{"key": "foo", "operator": "Equal", "value": "bar", "effect": "NoSchedule"}]
+    got = await api.request("PATCH", PODS + "/web", body={"spec": {"tolerations": mine}}, content_type=MERGE)
+    assert [t["key"] for t in got["spec"]["tolerations"]] == [
+        "foo", "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable",
+    ], "those of every pod come back by themselves"  # fmt: skip
+    assert got["metadata"]["generation"] == 2
+    deadline = {"spec": {"activeDeadlineSeconds": 5000}}
+    got = await api.request("PATCH", PODS + "/web", body=deadline, content_type=MERGE)
+    assert got["metadata"]["generation"] == 3
+    got = await api.request("PATCH", PODS + "/web", body={"metadata": {"generation": 1}}, content_type=MERGE)
+    assert got["metadata"]["generation"] == 3
+    assert (await api.request("DELETE", PODS + "/web"))["metadata"]["generation"] == 4
+
+
 async def test_status_and_spec_keep_apart(api: LocalTransport) -> None:
     await api.request("POST", DEPLOYMENTS, body=deployment())
     both = {"spec": {"replicas": 7}, "status": {"replicas": 5}}
