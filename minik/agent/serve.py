@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -159,16 +160,17 @@ class StreamServer:
             sandbox = self._lookup.find_sandbox(request.namespace, request.pod, request.uid)
         except LookupError as error:
             raise NotRunning(str(error.args[0]) if error.args else "pod not found") from error
-        endpoint = self._network.socket(sandbox.pid, socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in request.address else socket.AF_INET
+        endpoint = self._network.socket(sandbox.pid, family, socket.SOCK_STREAM)
         endpoint.setblocking(False)
         try:
             async with asyncio.timeout(10):
-                await asyncio.get_running_loop().sock_connect(endpoint, ("127.0.0.1", request.port))
-        except (OSError, TimeoutError) as error:
+                await asyncio.get_running_loop().sock_connect(endpoint, (request.address, request.port))
+        except OSError as error:  # TimeoutError is one, without a number
             endpoint.close()
-            raise NotRunning(
-                f"failed to connect to localhost:{request.port} inside the pod: {error or 'timed out'}"
-            ) from error
+            where = "localhost" if request.address == "127.0.0.1" else request.address
+            reason = os.strerror(error.errno) if error.errno else "timed out"
+            raise NotRunning(f"failed to connect to {where}:{request.port} inside the pod: {reason}") from error
         reader, writer = await asyncio.open_connection(sock=endpoint)
         try:
             async with running("forward") as tasks:

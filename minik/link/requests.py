@@ -52,10 +52,11 @@ class AttachRequest(_Request):
 
 
 class PortForwardRequest(_Request):
-    """One TCP connection to a port of the pod (127.0.0.1 inside it)."""
+    """One TCP connection to a port of the pod, made inside it: to 127.0.0.1, or to the pod's own `address`."""
 
     type: Literal["portforward"] = "portforward"
     port: int = Field(ge=1, le=65535)
+    address: str = "127.0.0.1"
 
 
 class StatsRequest(BaseModel):

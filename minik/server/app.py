@@ -25,7 +25,7 @@ from minik.server.admission.quota import QuotaUse
 from minik.server.authn.authenticate import authenticator
 from minik.server.authn.tokens import ServiceAccountTokens
 from minik.server.authz.access import Access
-from minik.server.core import Core
+from minik.server.core import Core, Verb
 from minik.server.crd.kinds import follow
 from minik.server.discovery import Discovery
 from minik.server.health import Check, health, measure_storage, metrics_endpoint, version
@@ -36,7 +36,7 @@ from minik.server.routing import no_such_resource
 from minik.server.selection import POD_NODE, VOLUME_NODE
 from minik.server.subresources import binding
 from minik.server.subresources.healthy import HealthyPods
-from minik.server.subresources.registry import HANDLERS, SCALE, STATUS, Verb, streaming
+from minik.server.subresources.registry import HANDLERS, SCALE, STATUS, streaming
 from minik.server.tunnel import PATH as LINK_PATH
 from minik.server.tunnel import Links
 from minik.server.verbs.create import create
@@ -198,7 +198,8 @@ class ApiServer:
         if kind is None:
             raise no_such_resource()
         serve = self._find(kind, request)
-        format_of(request)  # 406 comes before anything is done
+        if info.subresource != "proxy":  # whose answers are not ours to make
+            format_of(request)  # 406 comes before anything is done
         return represent(await serve(self.core, request), request, kind, self.core.clock)
 
     async def _serve_path(self, request: Request) -> Response:
@@ -214,8 +215,6 @@ class ApiServer:
         """The verb's function. Raises NotFound and MethodNotAllowed."""
         info = request.info
         verb = info.verb
-        if not verb:
-            raise not_allowed()
         if info.subresource:
             verbs = self._subresources.get((kind.resource, info.subresource))
             if verbs is None and info.subresource == "status" and kind.has_status:
@@ -227,6 +226,8 @@ class ApiServer:
             if verb not in verbs:
                 raise not_allowed()
             return verbs[verb]
+        if not verb:
+            raise not_allowed()
         named = verb not in _ON_COLLECTION
         if kind.namespaced and not info.namespace and named:
             raise no_such_resource()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
 from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
-from minik.server.request import User
+from minik.server.request import Request, Response, User
 from minik.server.reserved import Reserved
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class Attributes:
             release()
         self.done.clear()
 
+
+Verb = Callable[[Core, Request], Awaitable[Response]]
+"""What serves one verb of a resource or of a subresource. Raises StatusError."""
 
 Admission = Callable[[Core, Obj, Attributes], None]
 """Changes the draft or raises a StatusError. Never waits: everything it reads is in the cache."""

@@ -13,8 +13,8 @@ from minik.api.errors import NotFound
 from minik.api.meta import Obj, ROObj
 from minik.link.samples import ContainerSample, NodeSample, Usage
 from minik.server import resources
-from minik.server.core import Core
-from minik.server.metricsapi import NodeUsage, NodeUsages, Verb
+from minik.server.core import Core, Verb
+from minik.server.metricsapi import NodeUsage, NodeUsages
 from minik.server.request import Request, Response
 from minik.server.selection import POD_NODE
 from minik.server.verbs.common import kind_of

@@ -9,7 +9,7 @@ nobody asks. A node that cannot be asked is left out of lists with a warning, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from minik.clock import Clock
 from minik.link.mux import LinkClosed
 from minik.link.requests import StatsRequest
 from minik.link.samples import ContainerSample, NodeSample, Usage, decode_sample
-from minik.server.core import Core
+from minik.server.core import Core, Verb
 from minik.server.request import EntryList, Request, Response
 from minik.server.selection import selection
 from minik.server.tunnel import Links
@@ -39,8 +39,6 @@ GAP_SECONDS = 1.0
 TIMEOUT_SECONDS = 10.0
 _LEAST_WINDOW = 0.5
 """Seconds; a container that is younger has no rate yet."""
-
-Verb = Callable[[Core, Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ _CONNECT = {
     "portforward": ("ports",),
     "proxy": ("path",),
 }
+_CONNECT_ACTIONS = {
+    "get": ("get", "connectGet"), "create": ("post", "connectPost"), "update": ("put", "connectPut"),
+    "patch": ("patch", "connectPatch"), "delete": ("delete", "connectDelete"),
+}  # fmt: skip
+"""Verb → (HTTP method, how the operation's id begins)."""
 _LOG = (
     "container", "follow", "insecureSkipTLSVerifyBackend", "limitBytes", "previous", "sinceSeconds", "stream", "tailLines",
     "timestamps",
@@ -123,10 +128,10 @@ def _subresource(kind: Kind, sub: Subresource, scope: str, writer: _Writer) -> O
     group, version = (sub.group, sub.version) if sub.version else (kind.group, kind.version)
     own = {"group": group, "version": version, "kind": sub.kind}
     if sub.name in _CONNECT:
-        actions = {"get": "connectGet", "post": "connectPost"}
         return {
             method: writer.operation(action, scope, "connect", "", _CONNECT[sub.name], suffix=suffix, gvk=own)
-            for method, action in actions.items()
+            for verb, (method, action) in _CONNECT_ACTIONS.items()
+            if verb in verbs
         }
     if sub.name == "log":
         return {"get": writer.operation("read", scope, "get", "", _LOG, suffix="Log", gvk=own)}

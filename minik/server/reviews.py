@@ -6,7 +6,7 @@ lists them; `HANDLERS` are their create verbs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from minik.api import errors
 from minik.api.errors import BadRequest, Path, Unauthorized
@@ -14,7 +14,7 @@ from minik.api.kind import Kind
 from minik.api.meta import Obj
 from minik.api.rbac_v1.rules import Rule
 from minik.server.authz.access import Access
-from minik.server.core import Core
+from minik.server.core import Core, Verb
 from minik.server.decode import decode_kind
 from minik.server.options import field_validation
 from minik.server.request import Request, RequestInfo, Response, User
@@ -36,8 +36,6 @@ KINDS = (
     _kind("authorization", "SelfSubjectRulesReview"),
     _kind("authorization", "SubjectAccessReview"),
 )
-
-Verb = Callable[[Core, Request], Awaitable[Response]]
 
 
 def handlers(may: Access) -> Mapping[str, Verb]:

@@ -114,7 +114,7 @@ def pod(name: str, *command: str, **spec: object) -> dict[str, object]:
     """A Pod of one busybox container `c` that runs `sh -c COMMAND`."""
     container = {
         "name": "c", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", " ".join(command)],
-        **{key: spec.pop(key) for key in ("stdin", "tty", "ports", "readinessProbe", "volumeMounts") if key in spec},
+        **{key: spec.pop(key) for key in ("env", "stdin", "tty", "ports", "readinessProbe", "volumeMounts") if key in spec},
     }  # fmt: skip
     labels = spec.pop("labels", {"app": name})
     return {

@@ -115,6 +115,25 @@ def test_port_forward(each_kubectl: Kubectl, one: OneNode) -> None:
             assert fetch("127.0.0.1", port, netns=one.host.netns) == "page\n"
 
 
+def test_proxy(each_kubectl: Kubectl) -> None:
+    """pods/proxy and services/proxy, to a server that listens on the pod's own address alone."""
+    serve = "mkdir /tmp/w; echo page > /tmp/w/index.html; exec httpd -f -p $IP:8080 -h /tmp/w"
+    own = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    run_pod(each_kubectl, serve, env=[own])
+    each_kubectl("label", "pod", "p", "app=p")
+    each_kubectl("expose", "pod", "p", "--port=80", "--target-port=8080", "--name=pages")
+    within = f"/api/v1/namespaces/{each_kubectl.get('pod', 'p')['metadata']['namespace']}"
+    pods, services = f"{within}/pods", f"{within}/services"
+
+    def are_served() -> bool:
+        paths = (f"{pods}/p:8080/proxy/", f"{services}/pages/proxy/index.html", f"{services}/pages:80/proxy/")
+        return all(each_kubectl.run("get", "--raw", path).stdout == "page\n" for path in paths)
+
+    until(are_served, "the page")
+    assert "(NotFound)" in each_kubectl.fails("get", "--raw", f"{pods}/p:8080/proxy/nothing")
+    assert "Connection refused" in each_kubectl.fails("get", "--raw", f"{pods}/p:8081/proxy/")
+
+
 def try_fetch(port: int, one: OneNode) -> str:
     try:
         return fetch("127.0.0.1", port, netns=one.host.netns)

@@ -70,6 +70,7 @@ def warnings(pod: ROObj) -> Sequence[str]:
 
 
 CONNECT = ("create", "get")
+PROXY = ("create", "delete", "get", "patch", "update")
 
 KIND = Kind(
     group="",
@@ -89,6 +90,7 @@ KIND = Kind(
         Subresource(name="exec", kind="PodExecOptions", verbs=CONNECT),
         Subresource(name="log", kind="Pod", verbs=("get",)),
         Subresource(name="portforward", kind="PodPortForwardOptions", verbs=CONNECT),
+        Subresource(name="proxy", kind="PodProxyOptions", verbs=PROXY),
         Subresource(name="resize", kind="Pod"),
         status_of("Pod"),
     ),

@@ -8,7 +8,7 @@ from typing import Any
 from minik.api import columns
 from minik.api.columns import NONE, column
 from minik.api.core_v1 import service_strategy, services
-from minik.api.kind import Kind, status_of
+from minik.api.kind import Kind, Subresource, status_of
 from minik.api.meta import ROObj
 from minik.api.validation_names import dns_1035_label
 from minik.api.validation_service import validate_service, validate_service_update
@@ -44,7 +44,10 @@ KIND = Kind(
     schema="io.k8s.api.core.v1.Service",
     short_names=("svc",),
     categories=("all",),
-    subresources=(status_of("Service"),),
+    subresources=(
+        Subresource(name="proxy", kind="ServiceProxyOptions", verbs=("create", "delete", "get", "patch", "update")),
+        status_of("Service"),
+    ),
     default=service_strategy.default_service,
     prepare_create=service_strategy.prepare_create,
     prepare_update=service_strategy.prepare_update,

@@ -33,6 +33,10 @@ class SocketBytes:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise EOFError from error
 
+    async def read_some(self, most: int) -> bytes:
+        """What is there, at least a byte; b"" at the end. Raises ConnectionError."""
+        return await self._reader.read(most)
+
     async def write(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()

@@ -6,11 +6,11 @@ subresources are handlers of another shape (they open a link to the node), wrapp
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from minik.api.meta import ROObj
 from minik.server import resources
-from minik.server.core import Core
+from minik.server.core import Core, Verb
 from minik.server.request import Request, Response
 from minik.server.subresources import (
     approval,
@@ -20,6 +20,7 @@ from minik.server.subresources import (
     namespace_finalize,
     pod_parts,
     portforward,
+    proxy,
     scale,
     token,
 )
@@ -29,8 +30,6 @@ from minik.server.verbs.common import kind_of
 from minik.server.verbs.get import get
 from minik.server.verbs.patch import patch
 from minik.server.verbs.update import update
-
-Verb = Callable[[Core, Request], Awaitable[Response]]
 
 STATUS: Mapping[str, Verb] = {"get": get, "update": update, "patch": patch}
 SCALE: Mapping[str, Verb] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
@@ -78,4 +77,5 @@ def streaming(links: Links) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
         ("pods", "exec"): connect(run_exec),
         ("pods", "log"): {"get": read_log},
         ("pods", "portforward"): connect(forward),
+        **proxy.handlers(links),
     }
