@@ -123,7 +123,7 @@ def _namespaces(view: View) -> Iterator[str]:
 def _endpoints(view: View) -> Iterator[str]:
     for service in view.all("services"):
         selector = service["spec"].get("selector")
-        if not selector:
+        if not selector or service["spec"].get("type") == "ExternalName":
             continue
         what = f"service {name_of(service)}"
         behind = [

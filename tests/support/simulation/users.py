@@ -69,21 +69,21 @@ class User:
             try:
                 await action(self)
             except _AGAIN as error:
-                self._say(f"{name}: {error.reason}, attempt {attempt}")
+                self.say(f"{name}: {error.reason}, attempt {attempt}")
                 await asyncio.sleep(self.rng.uniform(0.05, 1.0) * (attempt + 1))
             except NotFound as error:
-                self._say(f"{name}: {error.message}")
+                self.say(f"{name}: {error.message}")
                 if action is create_namespace or "namespaces" not in error.message:
                     return False
                 action, name = create_namespace, "create_namespace"
             except StatusError as error:
-                self._say(f"{name}: {error.reason}: {error.message}")
+                self.say(f"{name}: {error.reason}: {error.message}")
                 return False
             else:
                 return True
         return False
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         self._history.note("user", f"{self.name} {text}")
 
     # --- what they need ----------------------------------------------------------------------------------------------
@@ -96,8 +96,11 @@ class User:
         return self.rng.choice(self._namespaces)
 
     async def some(self, resource: str) -> ROObj | None:
-        """Any object of theirs, or None."""
-        found = [obj for obj in (await self.client.list(resource)).items if meta.namespace(obj).startswith("ns-")]
+        """Any object of theirs that is not somebody's child (`subjects/custom.py`), or None."""
+        every = (await self.client.list(resource)).items
+        found = [
+            obj for obj in every if meta.namespace(obj).startswith("ns-") and not meta.name(obj).startswith("child-")
+        ]
         return self.rng.choice(found) if found else None
 
     async def change(self, resource: str, edit: Callable[[Obj], None]) -> None:
@@ -109,11 +112,11 @@ class User:
         draft["spec"] = _copy(draft["spec"])
         edit(draft)
         await self.client.update(resource, draft)
-        self._say(f"changed {resource} {meta.key(obj)}")
+        self.say(f"changed {resource} {meta.key(obj)}")
 
     async def create(self, resource: str, obj: Obj) -> None:
         await self.client.create(resource, obj)
-        self._say(f"created {resource} {meta.key(obj)}")
+        self.say(f"created {resource} {meta.key(obj)}")
 
     async def delete(self, resource: str, **options: Any) -> None:
         obj = await self.some(resource)
@@ -123,7 +126,7 @@ class User:
             await self.client.delete(resource, meta.name(obj), meta.namespace(obj), **options)
         except NotFound:
             return
-        self._say(f"deleted {resource} {meta.key(obj)} {options}")
+        self.say(f"deleted {resource} {meta.key(obj)} {options}")
 
     def template(self, app: str) -> Obj:
         container: Obj = {"name": "c", "image": self.rng.choice(_IMAGES), "resources": {"requests": {"cpu": "100m"}}}
@@ -156,7 +159,7 @@ async def create_namespace(user: User) -> None:
 async def delete_namespace(user: User) -> None:
     name = user.namespace()
     await user.client.delete("namespaces", name)
-    user._say(f"deleted namespace {name}")
+    user.say(f"deleted namespace {name}")
 
 
 async def create_deployment(user: User) -> None:
@@ -211,7 +214,7 @@ async def roll_back(user: User) -> None:
     draft = meta.draft(deployment)
     draft["spec"] = {**_copy(draft["spec"]), "template": template}
     await user.client.update("deployments.apps", draft)
-    user._say(f"rolled back {meta.key(deployment)}")
+    user.say(f"rolled back {meta.key(deployment)}")
 
 
 async def delete_deployment(user: User) -> None:
@@ -257,7 +260,7 @@ async def set_pod_image(user: User) -> None:
     if pod is not None:
         patch = [{"op": "replace", "path": "/spec/containers/0/image", "value": user.rng.choice(_IMAGES)}]
         await user.client.patch("pods", meta.name(pod), meta.namespace(pod), patch, type="json")
-        user._say(f"set the image of {meta.key(pod)}")
+        user.say(f"set the image of {meta.key(pod)}")
 
 
 async def delete_pod(user: User) -> None:
@@ -271,14 +274,14 @@ async def delete_pod(user: User) -> None:
         await user.client.delete("pods", meta.name(pod), meta.namespace(pod), grace_seconds=grace)
     except NotFound:
         return
-    user._say(f"deleted pods {meta.key(pod)} {grace}")
+    user.say(f"deleted pods {meta.key(pod)} {grace}")
 
 
 async def evict_pod(user: User) -> None:
     pod = await user.some("pods")
     if pod is not None:
         await user.client.evict(Key(meta.namespace(pod), meta.name(pod)))
-        user._say(f"evicted {meta.key(pod)}")
+        user.say(f"evicted {meta.key(pod)}")
 
 
 async def create_service(user: User) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.support.simulation.subjects import autoscaling, identities, quotas
+from tests.support.simulation.subjects import autoscaling, custom, identities, networking, quotas
 from tests.support.simulation.subjects.subject import Subject
 
-SUBJECTS: Sequence[Subject] = (autoscaling.SUBJECT, identities.SUBJECT, quotas.SUBJECT)
+SUBJECTS: Sequence[Subject] = (
+    autoscaling.SUBJECT, custom.SUBJECT, identities.SUBJECT, networking.SUBJECT, quotas.SUBJECT,
+)  # fmt: skip
