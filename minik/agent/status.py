@@ -1,7 +1,7 @@
 """`status` of a pod as the node reports it. Pure. (`statuspatch.py` makes the patch that is sent.)
 
 Rules: kubelet's `convertToAPIContainerStatuses`, `getPhase` and `pkg/kubelet/status/generate.go`. Conditions that others own
-(readiness gates, DisruptionTarget) are kept as they are.
+(readiness gates, DisruptionTarget) are kept as they are, and so is which claims for devices were made for the pod.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from minik.api.times import format_time
 
 EPOCH = "1970-01-01T00:00:00Z"
 _OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+_OF_OTHERS = ("resourceClaimStatuses", "extendedResourceClaimStatus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
     if memory.failed is not None and observed.is_empty and not old.get("containerStatuses"):
         status.pop("initContainerStatuses", None)  # rejected: nothing of it ever was on this node
         del status["containerStatuses"]
-    return status
+    return status | {each: old[each] for each in _OF_OTHERS if each in old}
 
 
 # --- containers ---------------------------------------------------------------------------------------------------

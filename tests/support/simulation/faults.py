@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from minik.aio import Tasks
+from minik.api.errors import NotFound, StatusError
+from minik.client.client import Client
 from minik.storage.base import StoreError
 from tests.support.simulation.network import Link, Rates
+from tests.support.simulation.subjects.hosts import OUT_OF_SERVICE
 
 if TYPE_CHECKING:
     from tests.support.simulation.host import SimulatedNode
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 LONGEST_STALL = 20.0
 """Seconds; controllers wait for their caches longer than that (`minik.client.manager.CATCH_UP_SECONDS`)."""
+_UNDER_WAY = 2.0
+"""Seconds in which the server has done what was asked for: a Node that is being deleted goes before its agent starts."""
 _BOUND = 1000.0
 """Seconds that a wall clock is wrong at most."""
 
@@ -58,6 +63,7 @@ class Faults:
         if simulation.server.running is None:
             await simulation.server.crash()
             await simulation.server.start()
+        await asyncio.sleep(_UNDER_WAY)
         for node in simulation.nodes:
             node.engine.heal()
             await node.switch_on()
@@ -65,6 +71,18 @@ class Faults:
     async def close(self) -> None:
         """No more of them; what is wrong stays wrong."""
         await self._tasks.close()
+
+    async def insist(self, ask: Callable[[Client], Awaitable[object]]) -> None:
+        """Ask the server until it has answered."""
+        while True:
+            try:
+                await ask(self._simulation.teller)
+            except NotFound:
+                return
+            except StatusError:
+                await self.wait(0.5, 2.0)
+            else:
+                return
 
     # --- for the faults below ----------------------------------------------------------------------------------------
 
@@ -156,6 +174,27 @@ async def lose_power(faults: Faults) -> None:
         await node.lose_power()
         await faults.wait(2.0, faults.rng.choice((20.0, 90.0, 400.0)))
         faults.note(f"{node.name}: is switched on")
+        await node.switch_on()
+
+
+async def lose_host(faults: Faults) -> None:
+    """For long, and people know: they say that it is out of service, or delete its Node. It comes back as it was, or as a new one."""
+    node, rng = faults.node(), faults.rng
+    async with faults.turn_of(node):
+        faults.note(f"{node.name}: is lost")
+        await node.lose_power()
+        await faults.wait(10.0, 120.0)
+        what = rng.choice(("delete", "taint", "nothing"))
+        if what == "delete":
+            faults.note(f"{node.name}: its Node is deleted")
+            await faults.insist(lambda client: client.delete("nodes", node.name))
+        elif what == "taint":
+            faults.note(f"{node.name}: is said to be out of service")
+            taint = {"key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"}
+            patch = {"spec": {"taints": [taint]}}
+            await faults.insist(lambda client: client.patch("nodes", node.name, "", patch, type="strategic"))
+        await faults.wait(10.0, 120.0)
+        faults.note(f"{node.name}: is back")
         await node.switch_on()
 
 
@@ -259,6 +298,7 @@ async def jump_clock(faults: Faults) -> None:
 
 _FAULTS: Sequence[tuple[Fault, float]] = (
     (drop_watches, 3.0), (stall_watches, 3.0), (bad_network, 6.0), (cut_node, 2.0), (restart_agent, 2.0), (lose_power, 1.0),
+    (lose_host, 1.0),
     (kill_containers, 4.0), (slow_engine, 2.0), (no_engine, 1.0), (no_pull, 2.0), (restart_server, 0.7), (crash_server, 1.5),
     (fill_disk, 1.0), (slow_disk, 1.0), (jump_clock, 1.5),
 )  # fmt: skip

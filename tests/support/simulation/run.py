@@ -23,7 +23,9 @@ from minik.aio import Tasks
 from minik.api.builtin import builtin_registry
 from minik.cli.controlplane import MASTERS
 from minik.client.client import Client
+from minik.client.manager import Manager
 from minik.log import TextFormatter
+from minik.metrics import Metrics
 from minik.storage.check import check_file
 from minik.storage.compactor import Retention
 from tests.support.simulation import checks, loop, script
@@ -31,11 +33,12 @@ from tests.support.simulation.disk import Disk
 from tests.support.simulation.faults import Faults
 from tests.support.simulation.history import History
 from tests.support.simulation.host import SimulatedNode
+from tests.support.simulation.loop import HostClock
 from tests.support.simulation.monitors import Monitors
 from tests.support.simulation.network import Link
 from tests.support.simulation.server import Server
 from tests.support.simulation.spectators import RESOURCES, Spectator
-from tests.support.simulation.subjects import SUBJECTS
+from tests.support.simulation.subjects import SUBJECTS, hosts
 from tests.support.simulation.users import User, tidy_up
 
 SETTLE_SECONDS = 1800.0
@@ -182,7 +185,9 @@ class Simulation:
         self.user_link = Link("users", seeds.rng("link users"), latency=0.01)
         client = Client(self.server.transport(self.user_link, "minik-admin", MASTERS), registry)
         drawn = seeds.rng("subjects")
-        subjects = drawn.sample(SUBJECTS, min(len(SUBJECTS), drawn.randint(1, 3)))
+        subjects = drawn.sample(SUBJECTS, drawn.randint(1, 3))
+        if hosts.SUBJECT in subjects and plan.minutes is None and plan.faults and not plan.story:
+            self.minutes, self.pause = 6.0 * self.minutes, 4.0 * self.pause
         self.users = [
             User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3),
                  subjects=subjects)
@@ -193,7 +198,13 @@ class Simulation:
         watch_link.never_repeats = True
         client = Client(self.server.transport(watch_link, "minik-admin", MASTERS), registry)
         self.spectators = [Spectator(each, client, seeds.rng(f"spectator {each}")) for each in RESOURCES]
-        self.links = [self.link, self.user_link, watch_link, *(node.link for node in self.nodes)]
+        outside = Link("outsiders", seeds.rng("link outsiders"), latency=0.01)
+        clock, entropy = HostClock(), seeds.entropy("outsiders")
+        self.outsiders = Manager(
+            [each for subject in subjects for each in subject.outsiders] if not plan.story else [],
+            self.server.transport(outside, "minik-admin", MASTERS), registry, clock=clock, entropy=entropy, metrics=Metrics(),
+        )  # fmt: skip
+        self.links = [self.link, self.user_link, watch_link, outside, *(node.link for node in self.nodes)]
         self.faults = Faults(self, seeds.rng("faults"))
 
     def _events(self, events: object) -> None:
@@ -221,6 +232,7 @@ class Simulation:
             live.result()
         await tasks.close()
         await self.faults.close()
+        await self.outsiders.close()
         for node in self.nodes:
             await node.close()
         await (self.server.stop() if is_through else self.server.crash())
@@ -235,6 +247,7 @@ class Simulation:
         await self.server.start()
         for node in self.nodes:
             await node.start_agent()
+        await self.outsiders.start()
         end = clock.time() + 60.0 * self.minutes
         for number, spectator in enumerate(self.spectators):
             tasks.start(f"spectator {number}", spectator.run())

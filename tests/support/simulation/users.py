@@ -21,6 +21,7 @@ from minik.api.meta import Key, Obj, ROObj
 from minik.client.client import Client
 from tests.support.simulation import workloads
 from tests.support.simulation.history import History
+from tests.support.simulation.subjects import hosts
 from tests.support.simulation.subjects.subject import Do, Subject
 
 FINALIZER = "simulation.test/wait"
@@ -336,6 +337,7 @@ async def tidy_up(user: User) -> None:
     for node in (await user.client.list("nodes")).items:
         if node["spec"].get("unschedulable"):
             await user.client.patch("nodes", meta.name(node), "", {"spec": {"unschedulable": None}})
+        await hosts.restore(user, node)
     for config in (await user.client.list("configmaps")).items:
         if FINALIZER in meta.finalizers(config):
             patch: Obj = {"metadata": {"finalizers": None}}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from minik.api import meta
 from minik.api.core_v1 import pods, volumes
 from minik.api.selectors import matches
+from tests.support.simulation.subjects.storage import STATIC
 from tests.support.simulation.view import View, expect, name_of
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -90,8 +91,11 @@ def claims(view: View) -> Iterator[str]:
         held[name] = what
     there = {meta.name(volume): volume for volume in view.all("persistentvolumes")}
     for name in sorted(held.keys() ^ there.keys()):
-        yield f"volume {name}: is {'not asked for' if name in there else 'missing'}"
+        if not name.startswith(STATIC) or name in held:
+            yield f"volume {name}: is {'not asked for' if name in there else 'missing'}"
     for volume in there.values():
+        if meta.name(volume).startswith(STATIC):
+            continue
         if volumes.phase(volume) != "Bound":
             yield f"volume {meta.name(volume)}: is {volumes.phase(volume)}"
 

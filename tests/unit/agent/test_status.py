@@ -206,6 +206,13 @@ def test_nothing_to_say() -> None:
     assert status_patch({"conditions": [{"type": "A"}]}, {"conditions": [{"type": "A", "lastProbeTime": None}]}) == {}
 
 
+def test_what_others_say_of_its_claims_is_left_alone() -> None:
+    """Or the node and the controller of claims would undo one another for ever."""
+    others = {"resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "p-gpu-x"}]}
+    status = status_of(pod(status=others), seen(sandbox(), ran()))
+    assert "resourceClaimStatuses" not in status_patch(others, status)
+
+
 def test_only_changed_conditions_are_sent_and_what_is_gone_is_unset() -> None:
     old = {
         "phase": "Pending",

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.support.simulation.subjects import autoscaling, custom, identities, networking, quotas
+from tests.support.simulation.subjects import (
+    autoscaling,
+    custom,
+    devices,
+    hosts,
+    identities,
+    networking,
+    placing,
+    quotas,
+    storage,
+)
 from tests.support.simulation.subjects.subject import Subject
 
 SUBJECTS: Sequence[Subject] = (
-    autoscaling.SUBJECT, custom.SUBJECT, identities.SUBJECT, networking.SUBJECT, quotas.SUBJECT,
+    autoscaling.SUBJECT, custom.SUBJECT, devices.SUBJECT, hosts.SUBJECT, identities.SUBJECT, networking.SUBJECT,
+    placing.SUBJECT, quotas.SUBJECT, storage.SUBJECT,
 )  # fmt: skip

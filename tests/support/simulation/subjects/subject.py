@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from minik.api.meta import ROObj
+from minik.client.controller import Controller
 from tests.support.simulation.view import View
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Subject:
     """What is not yet as it should be once nothing goes wrong any more."""
     watchers: Sequence[Callable[[Problem], Watcher]] = ()
     """What must hold at every moment."""
+    outsiders: Sequence[Controller] = ()
+    """Controllers that are not the cluster's own: what a driver would do."""
 
 
 class NoLook:
