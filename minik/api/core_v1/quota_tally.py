@@ -6,6 +6,7 @@ The server has one for each resource that a namespace's quotas limit, and so has
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
@@ -27,7 +28,9 @@ class Tally:
         self.scopes = frozenset(scopes)
         self._used: dict[Scope, dict[str, int]] = {scope: {} for scope in self.scopes}
         self._of: dict[str, tuple[_Print, Usage, Collection[Scope]]] = {}
-        self._ends: list[tuple[float, str, ROObj]] = []
+        self._ends: list[tuple[float, int, str, ROObj]] = []
+        """The numbers keep apart two states of one pod that end at the same moment."""
+        self._numbers = itertools.count()
         for key, obj in objects:
             self.put(key, obj, now=now)
 
@@ -42,7 +45,7 @@ class Tally:
         self._of[key] = shape, used, scopes
         end = until(self.resource, obj)
         if end is not None and end >= now and not pods.is_finished(obj):
-            heapq.heappush(self._ends, (end, key, obj))
+            heapq.heappush(self._ends, (end, next(self._numbers), key, obj))
         if known is not None:
             if known[1] == used and known[2] == scopes:
                 return False
@@ -61,7 +64,7 @@ class Tally:
     def pass_time(self, now: float) -> float | None:
         """No longer count what should have gone by now. Returns when the next object's time comes, or None."""
         while self._ends and self._ends[0][0] < now:
-            _, key, obj = heapq.heappop(self._ends)
+            _, _, key, obj = heapq.heappop(self._ends)
             known = self._of.get(key)
             if known is None or known[0] != _fingerprint(self.resource, obj):
                 continue  # it is gone, or another by now

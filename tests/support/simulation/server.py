@@ -44,6 +44,8 @@ class _Process:
         self.store = store
         self.tasks = Tasks(f"server {number}")
         self.plane: ControlPlane | None = None
+        self.listens = False
+        """Nobody reaches it before it has read its store."""
 
     def transport(self, user: str, groups: frozenset[str]) -> LocalTransport:
         assert self.plane is not None
@@ -77,7 +79,7 @@ class Server:
     def running(self) -> _Process | None:
         """What clients reach."""
         process = self._process
-        return process if process is not None and process.plane is not None and not process.tasks.closed else None
+        return process if process is not None and process.listens and not process.tasks.closed else None
 
     @property
     def plane(self) -> ControlPlane:
@@ -118,6 +120,7 @@ class Server:
         )
         plane.api.tokens.sign_legacy = signing.sign_token  # type: ignore[method-assign]  # the real ones differ every time
         await plane.serve()
+        process.listens = True
         await plane.start(address=ADDRESS, port=PORT)
 
     async def _compare(self, store: SqliteStore) -> None:

@@ -167,11 +167,6 @@ def _tokens(view: View) -> Iterator[str]:
             yield f"{what}: is of account {owner}, which is another one or not there"
         elif not {"token", "ca.crt", "namespace"} <= (secret.get("data") or {}).keys():
             yield f"{what}: has only {sorted(secret.get('data') or {})}"
-    secrets = {name_of(secret) for secret in view.all(SECRETS)}
-    for account in view.all(ACCOUNTS):
-        for row in account.get("secrets") or ():
-            if f"{meta.namespace(account)}/{row['name']}" not in secrets:
-                yield f"account {name_of(account)}: lists {row['name']}, which is not there"
 
 
 def _roles(view: View) -> Iterator[str]:
