@@ -104,9 +104,7 @@ def _merge_value(current: Any, value: Any, field: PatchField | None, patch: Obj,
             merged = list(original) + [item for item in dict.fromkeys(value) if item not in original]
             merge_key = None
         order = patch.get(_ORDER + key)
-        if order is not None:
-            return _ordered(merged, _order(key, order), original, merge_key)
-        return merged
+        return _ordered(merged, value if order is None else _order(key, order), original, merge_key)
     if isinstance(value, list):
         return [_without_directives(item) for item in value]
     return value

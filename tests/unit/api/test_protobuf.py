@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import struct
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +16,7 @@ from minik.api import protobuf
 from minik.api.meta import parse_api_version
 from minik.api.schema import schema_of
 from minik.api.tables import SCALARS, type_facts, type_name_for
+from tests.support.protobuf import encode, size, tag
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "protobuf"
 
@@ -120,91 +119,12 @@ def test_endless_nesting_is_refused() -> None:
     not_number = next(f.number[0] for f in type_facts(name).fields if f.name == "not")
     data = b""
     for _ in range(protobuf.MOST_NESTED + 2):
-        data = _tag(not_number, 2) + _size(data)
+        data = tag(not_number, 2) + size(data)
     with pytest.raises(protobuf.ProtobufError, match="nested too deeply"):
         protobuf.decode_message(name, data)
 
 
 # --- encode ∘ decode ----------------------------------------------------------------------------------------------
-
-
-def _varint(number: int) -> bytes:
-    number &= 2**64 - 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def _tag(number: int, wire: int) -> bytes:
-    return _varint(number << 3 | wire)
-
-
-def _size(data: bytes) -> bytes:
-    return _varint(len(data)) + data
-
-
-def _time(text: str) -> bytes:
-    moment = datetime.fromisoformat(text)
-    seconds = int(moment.replace(microsecond=0).timestamp())
-    return _tag(1, 0) + _varint(seconds) + _tag(2, 0) + _varint(moment.microsecond * 1000)
-
-
-def _value(type_: str, value: Any, number: int) -> bytes:
-    """One occurrence of a field, tag included."""
-    if type_ in ("int32", "int64", "bool"):
-        return _tag(number, 0) + _varint(int(value))
-    if type_ == "double":
-        return _tag(number, 1) + struct.pack("<d", value)
-    if type_.startswith("[]"):
-        return b"".join(_value(type_[2:], item, number) for item in value)
-    if type_.startswith("map[string]"):
-        inner = type_[11:]
-        entries = b""
-        for key, item in value.items():
-            held = _value("string", key, 1)
-            if inner.startswith("[]"):
-                held += _tag(2, 2) + _size(_value(inner, item, 1))
-            else:
-                held += _value(inner, item, 2)
-            entries += _tag(number, 2) + _size(held)
-        return entries
-    return _tag(number, 2) + _size(_bytes(type_, value))
-
-
-def _bytes(type_: str, value: Any) -> bytes:
-    if type_ == "string":
-        return str(value).encode()
-    if type_ == "bytes":
-        return base64.b64decode(value)
-    if type_ == "quantity":
-        return _value("string", value, 1)
-    if type_ == "int-or-string":
-        parts = (0, value, "") if isinstance(value, int) else (1, 0, value)
-        return b"".join(
-            _value(t, v, n) for n, (t, v) in enumerate(zip(("int64", "int32", "string"), parts, strict=True), 1)
-        )
-    if type_ in ("time", "micro-time"):
-        return _time(value)
-    if type_ == "raw":
-        return _tag(1, 2) + _size(orjson.dumps(value))
-    return _encode(type_, value)
-
-
-def _encode(type_name: str, obj: dict[str, Any]) -> bytes:
-    tree: dict[int, Any] = {}
-    for field in type_facts(type_name).fields:
-        if field.name in obj:
-            level = tree
-            for number in field.number[:-1]:
-                level = level.setdefault(number, {})
-            level[field.number[-1]] = _value(field.type, obj[field.name], field.number[-1])
-    return _flat(tree)
-
-
-def _flat(tree: dict[int, Any]) -> bytes:
-    return b"".join(_tag(n, 2) + _size(_flat(v)) if isinstance(v, dict) else v for n, v in tree.items())
 
 
 def _strategy(type_: str, depth: int) -> st.SearchStrategy[Any]:
@@ -215,9 +135,7 @@ def _strategy(type_: str, depth: int) -> st.SearchStrategy[Any]:
     if type_ in SCALARS:
         return _SCALARS[type_]
     fields = [f for f in type_facts(type_).fields if f.number and (depth > 0 or f.type in SCALARS)]
-    return st.fixed_dictionaries(
-        {}, optional={f.name: st.deferred(lambda f=f: _strategy(f.type, depth - 1)) for f in fields}
-    )  # type: ignore[misc]  # mypy cannot see the bound default
+    return st.fixed_dictionaries({}, optional={f.name: st.deferred(lambda f=f: _strategy(f.type, depth - 1)) for f in fields})  # type: ignore[misc]  # mypy cannot see the bound default  # fmt: skip
 
 
 _moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # bounds are naive
@@ -252,4 +170,4 @@ _SCALARS: dict[str, st.SearchStrategy[Any]] = {
 @given(data=st.data())
 def test_what_was_encoded_is_decoded(type_name: str, data: st.DataObject) -> None:
     obj = data.draw(_strategy(type_name, 2))
-    assert protobuf.decode_message(type_name, _encode(type_name, obj)) == obj
+    assert protobuf.decode_message(type_name, encode(type_name, obj)) == obj

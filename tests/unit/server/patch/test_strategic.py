@@ -37,9 +37,13 @@ def test_set_image_merges_the_container_by_name_and_touches_nothing_else() -> No
     assert before == deployment([A, B])
 
 
-def test_new_items_are_appended_and_deleted_ones_go() -> None:
+def test_new_items_come_first_and_deleted_ones_go() -> None:
+    """As upstream has it, and its conformance tests rely on it: without `$setElementOrder` the patch's own order holds, and what the
+    server alone has comes after what is new."""
     after = patched(deployment([A, B]), deployment([{"name": "c", "image": "c"}, {"name": "a", "$patch": "delete"}]))
-    assert [c["name"] for c in pod_spec(after)["containers"]] == ["b", "c"]
+    assert [c["name"] for c in pod_spec(after)["containers"]] == ["c", "b"]
+    after = patched(deployment([A, B]), deployment([{"name": "b", "image": "b:2"}]))
+    assert [c["name"] for c in pod_spec(after)["containers"]] == ["a", "b"]
 
 
 def test_an_environment_variable_is_removed_as_apply_does() -> None:
@@ -80,7 +84,7 @@ def test_retain_keys_drop_the_other_members_of_a_union() -> None:
 
 def test_primitive_lists_with_merge_strategy_unite_and_can_lose_items() -> None:
     live = {"metadata": {"finalizers": ["a", "b"]}}
-    assert patched(live, {"metadata": {"finalizers": ["c", "a"]}})["metadata"]["finalizers"] == ["a", "b", "c"]
+    assert patched(live, {"metadata": {"finalizers": ["c", "a"]}})["metadata"]["finalizers"] == ["c", "a", "b"]
     less = patched(live, {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}})
     assert less["metadata"]["finalizers"] == ["b"]
 
