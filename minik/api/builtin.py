@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minik.api.apiextensions_v1 import customresourcedefinition
+from minik.api.apiregistration_v1 import apiservice
 from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
 from minik.api.autoscaling_v1 import horizontalpodautoscaler as autoscaling_v1
 from minik.api.autoscaling_v2 import horizontalpodautoscaler as autoscaling_v2
@@ -70,6 +71,7 @@ BUILTIN: tuple[Kind, ...] = (
     cronjob.KIND,
     job.KIND,
     customresourcedefinition.KIND,
+    apiservice.KIND,
     lease.KIND,
     endpointslice.KIND,
     ingressclass.KIND,

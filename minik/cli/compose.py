@@ -22,6 +22,7 @@ from minik.link.mux import Mux
 from minik.link.pipe import memory_pipe
 from minik.metrics import Metrics
 from minik.sched.profiles import read_profiles
+from minik.server.aggregation import FrontProxy
 from minik.server.app import ServerSettings
 from minik.server.http import HttpServer, server_ssl
 from minik.server.local import LocalTransport
@@ -124,6 +125,11 @@ class Server:
         return ServerSettings(
             ca_certificate=ca.certificate,
             token_signing_key=self.files.signing_key_path.read_bytes(),
+            front_proxy=FrontProxy(
+                self.files.pair("front-proxy-ca").certificate,
+                self.files.pki / "front-proxy-client.crt",
+                self.files.pki / "front-proxy-client.key",
+            ),
             data_dir=self.config.data_dir,
             ready_checks={"storage": lambda: store.problem or ""},
             sign_node_csr=lambda request, node: pki.sign_node_request(ca, request, node=node, now=self._clock.now()),

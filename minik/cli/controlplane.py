@@ -23,6 +23,7 @@ from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
 from minik.sched.profiles import Profile, default_profiles
 from minik.server import bootstrap
+from minik.server.aggregation import authentication
 from minik.server.app import ApiServer, ServerSettings
 from minik.server.local import LocalTransport
 from minik.server.request import User
@@ -68,6 +69,8 @@ class ControlPlane:
         )
         self.manager: Manager | None = None
         self._ca_certificate, self._sign = settings.ca_certificate, settings.sign_csr
+        front_proxy = settings.front_proxy
+        self._authentication = authentication(settings.ca_certificate, front_proxy) if front_proxy is not None else None
         self._cluster_cidr = cluster_cidr
         self._clock, self._entropy, self._way = clock, entropy, way
         self._informers: Informers | None = None
@@ -89,6 +92,7 @@ class ControlPlane:
             Client(self.transport("system:apiserver"), self.registry, manager="kube-apiserver"),
             address=address,
             port=port,
+            authentication=self._authentication,
         )
         clock, entropy, metrics = self._clock, self._entropy, self.metrics
         transport = self._way(self.transport("system:kube-controller-manager"))

@@ -1,7 +1,7 @@
 """The server's files in its data directory: keys, certificates, kubeconfig. Reading and writing, no decisions about the cluster.
 
 DIR/state.db …          the store (minik.storage)
-DIR/pki/                ca, server, admin (.crt, .key) and sa.key
+DIR/pki/                ca, server, admin, front-proxy-ca, front-proxy-client (.crt, .key) and sa.key
 DIR/admin.kubeconfig    the administrator's way in
 DIR/agent/              the own node: pod directories
 """
@@ -26,6 +26,8 @@ from minik.files import write_private
 
 RENEW_BEFORE = timedelta(days=60)
 ADMIN, ADMIN_GROUP = "minik-admin", "system:masters"
+FRONT_PROXY = "front-proxy-client"
+"""Whom aggregated API servers believe (`server/aggregation.py`)."""
 
 
 class DataDirError(Exception):
@@ -54,6 +56,14 @@ class ServerFiles:
             self._pair(
                 "admin",
                 lambda: pki.new_client_certificate(ca, now=now, user=ADMIN, groups=[ADMIN_GROUP]),
+                now=now,
+            )
+            front_proxy = self._pair(
+                "front-proxy-ca", lambda: pki.new_ca(now=now, common_name="front-proxy-ca"), now=now
+            )
+            self._pair(
+                "front-proxy-client",
+                lambda: pki.new_client_certificate(front_proxy, now=now, user=FRONT_PROXY),
                 now=now,
             )
             if not self.signing_key_path.exists():

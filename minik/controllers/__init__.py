@@ -9,6 +9,8 @@ from __future__ import annotations
 from minik.client.controller import Controller
 from minik.config import CLUSTER_CIDR, DEFAULT_PORT
 from minik.controllers import (
+    apiserviceavailability,
+    apiserviceregistration,
     attachdetach,
     claimprotection,
     clusterroleaggregation,
@@ -101,5 +103,7 @@ def built_in(
         csrapproving.CONTROLLER,
         csrcleaner.CONTROLLER,
         *((csrsigning.controller(sign),) if sign is not None else ()),
+        apiserviceregistration.CONTROLLER,
+        apiserviceavailability.CONTROLLER,
         garbagecollector.CONTROLLER,
     )

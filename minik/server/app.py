@@ -22,6 +22,8 @@ from minik.metrics import Metrics
 from minik.server import chain, kubeletapi, metricsapi, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
 from minik.server.admission.quota import QuotaUse
+from minik.server.aggregation import Aggregation, FrontProxy
+from minik.server.aggregation_documents import Documents
 from minik.server.authn.authenticate import authenticator
 from minik.server.authn.tokens import ServiceAccountTokens
 from minik.server.authz.access import Access
@@ -71,6 +73,8 @@ class ServerSettings:
     """By which the cluster's own signers sign CertificateSigningRequests; without it they do not."""
     service_cidr: str = SERVICE_CIDR
     reserved_addresses: tuple[str, ...] = (KUBERNETES_SERVICE_IP, DNS_SERVICE_IP)
+    front_proxy: FrontProxy | None = None
+    """By which aggregated API servers know this one; without it they are asked as by anybody."""
     data_dir: Path | None = None
     """Where the store keeps its files, if it does: a backup needs room there for a while."""
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -120,6 +124,7 @@ class ApiServer:
         """Set by the composition root once controllers and initial objects are there; /readyz tells it."""
         self.explain: Callable[[ROObj], Obj] | None = None
         """Set by the composition root: what the scheduler knows of why a pod is where it is."""
+        self._aggregation = Aggregation(self.core, links, settings.front_proxy)
         usages = metricsapi.NodeUsages(links, clock)
         self._subresources: dict[tuple[str, str], Mapping[str, Verb]] = {
             **HANDLERS,
@@ -154,8 +159,9 @@ class ApiServer:
             **settings.ready_checks,
             "poststarthook/start": lambda: "" if self.ready else "still starting",
         }
-        discovery = Discovery(self.registry).handle
-        openapi = OpenAPI(self.registry).handle
+        others = Documents(self._aggregation, self.core.clock)
+        discovery = Discovery(self.registry, others).handle
+        openapi = OpenAPI(self.registry, others).handle
         exact: dict[str, Handler] = {
             "/": self._root,
             "/version": version,
@@ -192,6 +198,8 @@ class ApiServer:
 
     async def _route(self, request: Request) -> Response:
         info = request.info
+        if self._aggregation.served and (apiservice := self._aggregation.find(request.path)) is not None:
+            return await self._aggregation.serve(request, apiservice)
         if not info.is_resource or info.path.startswith(why.PREFIX):
             return await self._serve_path(request)
         kind = info.kind

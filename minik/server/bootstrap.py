@@ -6,16 +6,19 @@ Run by the composition root at every start, as an ordinary client; it only adds 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 
 from minik.api import meta
 from minik.api.core_v1.volumes import NODE_DIRECTORY
 from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Obj
 from minik.api.networking_v1 import servicecidr
+from minik.api.rbac_v1.rules import ROLES
 from minik.api.scheduling_v1 import priorityclass
 from minik.api.storage_v1 import storageclass
 from minik.client.client import Client
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
+from minik.server.aggregation import AUTHENTICATION
 from minik.server.authz import bootstrap_roles
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -23,9 +26,10 @@ NODE_LOCAL = "minik.dev/served-by"
 """Annotation of a Service that every node answers itself: no proxy rules are made for it."""
 
 
-async def ensure(client: Client, *, address: str, port: int) -> None:
+async def ensure(client: Client, *, address: str, port: int, authentication: Mapping[str, str] | None = None) -> None:
     """Make sure of the initial objects. `address`, `port`: where pods and nodes reach the API server; on a loopback address
-    nobody else does, so then the Service `kubernetes` has no endpoints."""
+    nobody else does, so then the Service `kubernetes` has no endpoints. `authentication`: what aggregated API servers read to know
+    whom to believe."""
     for name in NAMESPACES:
         await _create(client, "namespaces", {"metadata": {"name": name}})
     for priority_class in priorityclass.system_classes():
@@ -35,6 +39,9 @@ async def ensure(client: Client, *, address: str, port: int) -> None:
     await _create(client, servicecidr.RESOURCE, _service_cidr())
     await _create(client, "services", _kubernetes_service())
     await _create(client, "services", _dns_service())
+    if authentication is not None:
+        await _point(client, "configmaps", _authentication(authentication))
+        await _create(client, ROLES, _authentication_reader())
     if not ipaddress.ip_address(address).is_loopback:
         await _point(client, "endpoints", _endpoints(address, port))
         await _point(client, "endpointslices.discovery.k8s.io", _slice(address, port))
@@ -63,6 +70,19 @@ async def _point(client: Client, resource: str, wanted: Obj) -> None:
     changed = {key: value for key, value in wanted.items() if key != "metadata" and current.get(key) != value}
     if changed:
         await client.patch(resource, name, namespace, changed)
+
+
+def _authentication(data: Mapping[str, str]) -> Obj:
+    return {"metadata": {"name": AUTHENTICATION, "namespace": "kube-system"}, "data": dict(data)}
+
+
+def _authentication_reader() -> Obj:
+    """For aggregated API servers: whoever they run as is bound to it by their own manifests."""
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [AUTHENTICATION]}
+    return {
+        "metadata": {"name": f"{AUTHENTICATION}-reader", "namespace": "kube-system"},
+        "rules": [{**rule, "verbs": ["get", "list", "watch"]}],
+    }
 
 
 def _storage_class() -> Obj:

@@ -1,6 +1,8 @@
 """Discovery: which groups, versions and resources are served, in the plain and the aggregated form (KEP-3352).
 
-Everything is derived from the registry and kept as bytes until it changes.
+Everything is derived from the registry and kept as bytes until it changes. What aggregated API servers serve comes from
+`aggregation_documents.py`: their groups in the lists here, their resources in the aggregated form; the plain list of their resources
+they give themselves.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import orjson
 from minik.api.kind import Kind
 from minik.api.meta import Obj
 from minik.api.registry import Registry
+from minik.server.aggregation_documents import Documents
 from minik.server.request import Request, Response
 from minik.server.routing import no_such_resource
 
@@ -44,16 +47,21 @@ def aggregated_version(accept: str) -> str:
 class Discovery:
     """Answers /api, /apis and everything below that is not an object."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, others: Documents) -> None:
         self._registry = registry
+        self._others = others
         self._made: dict[tuple[str, str], tuple[bytes, str]] = {}
         registry.on_change(self._made.clear)
+        others.aggregation.on_change(self._made.clear)
 
     async def handle(self, request: Request) -> Response:
         """GET of a discovery path. Raises NotFound for a group or version that is not served."""
         path = request.path.rstrip("/")
         form = aggregated_version(request.headers.get("Accept", "")) if path in ("/api", "/apis") else ""
-        body, tag = self._answer(path, form)
+        if form and path == "/apis" and self._others.aggregation.served:
+            body, tag = _tagged(await self._with_others(form))
+        else:
+            body, tag = self._answer(path, form)
         headers = {"Vary": "Accept"}
         if form:
             headers["ETag"] = f'"{tag}"'
@@ -64,14 +72,31 @@ class Discovery:
     def _answer(self, path: str, form: str) -> tuple[bytes, str]:
         made = self._made.get((path, form))
         if made is None:
-            body = orjson.dumps(self._describe(path, form))
-            made = self._made[path, form] = (body, hashlib.sha512(body).hexdigest().upper())
+            made = self._made[path, form] = _tagged(self._describe(path, form))
         return made
+
+    async def _with_others(self, form: str) -> Obj:
+        """An APIGroupDiscoveryList of all named groups, those of aggregated API servers last."""
+        document = aggregated(self._registry, legacy=False, version=form)
+        items = {item["metadata"]["name"]: item for item in document["items"]}
+        for name, versions in self._others.groups().items():
+            described = await self._others.described(name, versions)
+            item = items.setdefault(name, {"metadata": {"name": name}, "versions": []})
+            taken = {each["version"] for each in described}
+            item["versions"] = [each for each in item["versions"] if each["version"] not in taken] + described
+        return {**document, "items": list(items.values())}
+
+    def _groups(self) -> dict[str, list[str]]:
+        groups = self._registry.groups()
+        for name, versions in self._others.groups().items():
+            own = groups.get(name, [])
+            groups[name] = [*own, *(version for version in versions if version not in own)]
+        return groups
 
     def _describe(self, path: str, form: str) -> Obj:
         if form:
             return aggregated(self._registry, legacy=path == "/api", version=form)
-        groups = self._registry.groups()
+        groups = self._groups()
         if path == "/api":
             return {
                 "kind": "APIVersions", "versions": groups.get("", []),
@@ -92,6 +117,12 @@ class Discovery:
         if version not in groups.get(name, ()):
             raise no_such_resource()
         return resource_list(self._registry, name, version)
+
+
+def _tagged(document: Obj) -> tuple[bytes, str]:
+    """(body, ETag)."""
+    body = orjson.dumps(document)
+    return body, hashlib.sha512(body).hexdigest().upper()
 
 
 def group(name: str, versions: list[str]) -> Obj:

@@ -10,6 +10,7 @@ Source of the form: kube-openapi `handler3` (a hash in each URL, so that clients
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from minik.api.errors import NotFound
 from minik.api.kind import Kind
 from minik.api.meta import Obj
 from minik.api.registry import Registry
+from minik.server.aggregation_documents import Documents
 from minik.server.openapi_paths import paths
 from minik.server.openapi_schemas import Version, schemas
 from minik.server.request import Request, Response
@@ -37,8 +39,10 @@ _SECURITY = {"BearerToken": {"in": "header", "name": "authorization", "type": "a
 class OpenAPI:
     """The documents of one registry, cached."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, others: Documents | None = None) -> None:
+        """`others`: what aggregated API servers have to say; their documents are theirs, and only in version 3."""
         self._registry = registry
+        self._others = others
         self._documents: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
         registry.on_change(self._forget)
@@ -53,12 +57,12 @@ class OpenAPI:
             self._hashes = {path: _hash(kinds) for path, kinds in group_versions(self._registry).items()}
         return self._hashes
 
-    def root(self) -> bytes:
-        """The answer of `/openapi/v3`."""
+    def root(self, others: Mapping[str, Obj] | None = None) -> bytes:
+        """The answer of `/openapi/v3`. `others`: entries beside those of the registry."""
         found = {
             path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"} for path, digest in self.hashes().items()
         }
-        return orjson.dumps({"paths": found})
+        return orjson.dumps({"paths": {**found, **(others or {})}})
 
     def document(self, path: str) -> bytes | None:
         """The OpenAPI v3 document of `api/v1` or `apis/<group>/<version>`; None if nothing is served there."""
@@ -82,13 +86,18 @@ class OpenAPI:
         """
         path = request.path.rstrip("/").removeprefix("/openapi/")
         if path == "v3":
-            return _answer(self.root(), {})
+            entries = await self._others.openapi() if self._others is not None else {}
+            return _answer(self.root(entries), {})
         if path == "v2" and _V2_PROTOBUF in request.headers.get("Accept", ""):
             return Response(headers={"Vary": "Accept"}, raw=_v2_protobuf(), content_type=_V2_PROTOBUF_ANSWER)
         if path == "v2":
             etag = '"' + "".join(self.hashes().values())[:64] + '"'
             return _not_modified(etag) if _has(request, etag) else _answer(self.v2(), {"ETag": etag})
         name = path.removeprefix("v3/")
+        if self._others is not None and name.startswith("apis/") and name.count("/") == 2:
+            _, group, version = name.split("/")
+            if (answer := await self._others.openapi_document(request, group, version)) is not None:
+                return answer
         digest = self.hashes().get(name)
         if digest is None or name == path:
             raise NotFound("the server could not find the requested resource")

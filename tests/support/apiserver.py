@@ -16,6 +16,7 @@ from minik import pki
 from minik.api.builtin import builtin_registry
 from minik.clock import Clock, Entropy, SystemClock
 from minik.metrics import Metrics
+from minik.server.aggregation import FrontProxy
 from minik.server.app import ApiServer, ServerSettings
 from minik.server.http import HttpServer, server_ssl
 from minik.server.local import LocalTransport
@@ -51,6 +52,7 @@ async def running(
     store: Store | None = None,
     namespaces: tuple[str, ...] = ("default", "kube-system"),
     data_dir: Path | None = None,
+    front_proxy: FrontProxy | None = None,
 ) -> AsyncIterator[Running]:
     """A server without sockets, with the given namespaces and their default service accounts."""
     clock = clock or SystemClock()
@@ -73,6 +75,7 @@ async def running(
             ca_certificate=ca.certificate,
             token_signing_key=pki.new_signing_key(),
             data_dir=data_dir,
+            front_proxy=front_proxy,
             sign_node_csr=lambda csr, node: pki.sign_node_request(ca, csr, node=node, now=now),
         ),
     )
@@ -91,9 +94,11 @@ async def running(
 
 
 @contextlib.asynccontextmanager
-async def serving(directory: Path, *, port: int = 0) -> AsyncIterator[tuple[Running, str]]:
+async def serving(
+    directory: Path, *, port: int = 0, front_proxy: FrontProxy | None = None
+) -> AsyncIterator[tuple[Running, str]]:
     """The same behind TLS on loopback; (server, URL). Writes `kubeconfig`, ca.crt, admin.crt and admin.key into `directory`."""
-    async with running() as run:
+    async with running(front_proxy=front_proxy) as run:
         now = SystemClock().now()
         own = pki.new_server_certificate(run.ca, now=now, names=["localhost", "127.0.0.1"])
         admin = pki.new_client_certificate(run.ca, now=now, user=ADMIN.name, groups=["system:masters"])

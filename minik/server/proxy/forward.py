@@ -80,12 +80,16 @@ def _headers(request: Request, destination: Destination, *, upgrade: bool = Fals
     dropped = _OURS | {name.lower() for name in destination.headers}
     if not upgrade:
         dropped |= _HOP_BY_HOP | named
-    kept = ((n, v) for n, v in request.headers.items() if n.lower() not in dropped and not _is_impersonation(n))
+    kept = ((n, v) for n, v in request.headers.items() if n.lower() not in dropped and not _is_identity(n))
     headers = CIMultiDict(kept)
     if destination.host:
         headers["Host"] = destination.host
     elif "Host" not in headers:
         headers["Host"] = _authority(destination.target)
+    if request.decoded:
+        headers["Accept"] = "application/json"
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
     peer = request.http.remote if request.http is not None else None
     if peer:
         headers["X-Forwarded-For"] = ", ".join((*request.headers.getall("X-Forwarded-For", ()), peer))  # type: ignore[attr-defined]  # from HTTP it is a multidict
@@ -97,8 +101,9 @@ def _headers(request: Request, destination: Destination, *, upgrade: bool = Fals
     return headers
 
 
-def _is_impersonation(name: str) -> bool:
-    return name.lower().startswith("impersonate-")
+def _is_identity(name: str) -> bool:
+    """Whether a header says who somebody is: to be believed from nobody but this server."""
+    return name.lower().startswith(("impersonate-", "x-remote-"))
 
 
 def _authority(target: Target) -> str:

@@ -28,7 +28,7 @@ _CONNECT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A TCP port of an address: of `pod` if there is one, else of a host that this one can reach."""
+    """A TCP port of an address: of `pod` if there is one, else of a host (by name, too) that this one can reach."""
 
     address: str
     port: int
@@ -80,14 +80,19 @@ async def connect(target: Target, links: Links) -> AsyncIterator[Connection]:
 
 
 async def _dial(target: Target) -> socket.socket:
-    family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
-    endpoint = socket.socket(family, socket.SOCK_STREAM)
-    endpoint.setblocking(False)
+    loop = asyncio.get_running_loop()
+    endpoint = None
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            await asyncio.get_running_loop().sock_connect(endpoint, (target.address, target.port))
+            family, kind, _, _, where = (await loop.getaddrinfo(target.address, target.port, type=socket.SOCK_STREAM))[
+                0
+            ]
+            endpoint = socket.socket(family, kind)
+            endpoint.setblocking(False)
+            await loop.sock_connect(endpoint, where)
     except OSError as error:  # TimeoutError is one
-        endpoint.close()
+        if endpoint is not None:
+            endpoint.close()
         raise unreachable(os.strerror(error.errno) if error.errno else "timed out") from error
     return endpoint
 

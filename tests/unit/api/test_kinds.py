@@ -36,6 +36,7 @@ priorityclasses.scheduling.k8s.io PriorityClass pc cluster *
 horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa namespaced *
 cronjobs.batch CronJob cj namespaced *
 customresourcedefinitions.apiextensions.k8s.io CustomResourceDefinition crd,crds cluster *
+apiservices.apiregistration.k8s.io APIService - cluster *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
 certificatesigningrequests.certificates.k8s.io CertificateSigningRequest csr cluster *

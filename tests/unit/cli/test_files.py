@@ -23,7 +23,8 @@ def test_keys_are_made_once_kept_and_private(tmp_path: Path) -> None:
     files = ServerFiles(tmp_path / "data")
     files.prepare(now=NOW, names=["localhost"])
     before = {path.name: path.read_bytes() for path in files.pki.iterdir()}
-    assert set(before) == {"ca.crt", "ca.key", "server.crt", "server.key", "admin.crt", "admin.key", "sa.key"}
+    pairs = ("ca", "server", "admin", "front-proxy-ca", "front-proxy-client")
+    assert set(before) == {"sa.key", *(f"{name}.{end}" for name in pairs for end in ("crt", "key"))}
     assert all(path.stat().st_mode & 0o077 == 0 for path in files.pki.iterdir())
     files.prepare(now=NOW, names=["localhost"])
     assert {path.name: path.read_bytes() for path in files.pki.iterdir()} == before

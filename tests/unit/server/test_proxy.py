@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import ssl
 from collections.abc import AsyncIterator
@@ -16,14 +15,11 @@ import pytest
 from aiohttp import web
 
 from minik import pki
-from minik.aio import running
 from minik.client.client import Client
 from minik.clock import SystemClock
-from minik.link.mux import LinkClosed, Mux, Stream
-from minik.link.pipe import memory_pipe
-from minik.link.requests import STDOUT, PortForwardRequest, parse_request
 from minik.server.proxy.html import rewritten, through
 from tests.support.apiserver import Running, serving
+from tests.support.forwarding import Dialed, forwarding
 
 IP = "10.42.0.9"
 GONE = web.AppKey("gone", asyncio.Event)
@@ -40,8 +36,7 @@ class World:
     tls_port: int
     gone: asyncio.Event
     """A client of /drip went away."""
-    dialed: list[tuple[str, str, int]]
-    """(uid, address, port) of each connection to the pod."""
+    dialed: list[Dialed]
 
     def url(self, rest: str, *, kind: str = "pods", name: str = "") -> str:
         return f"{self.base}/api/v1/namespaces/default/{kind}/{name or f'web:{self.port}'}/proxy{rest}"
@@ -100,34 +95,9 @@ def program(gone: asyncio.Event) -> web.Application:
     return app
 
 
-async def forward(payload: bytes, stream: Stream, dialed: list[tuple[str, str, int]]) -> None:
-    """An agent's port-forward, to a port of this host."""
-    request = parse_request(payload)
-    assert isinstance(request, PortForwardRequest)
-    dialed.append((request.uid, request.address, request.port))
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", request.port)
-    except OSError as error:
-        raise RuntimeError(f"failed to connect to {request.address}:{request.port} inside the pod") from error
-
-    async def there() -> None:
-        with contextlib.suppress(LinkClosed, ConnectionError):
-            while (got := await stream.receive()) is not None and got[1] is not None:
-                writer.write(got[1])
-        writer.close()
-
-    async with running("pod") as tasks:
-        tasks.start("there", there())
-        with contextlib.suppress(LinkClosed, ConnectionError):
-            while data := await reader.read(65536):
-                await stream.send(STDOUT, data)
-    writer.close()
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    dialed: list[tuple[str, str, int]] = []
-    async with serving(tmp_path) as (run, base), running("test") as tasks:
+    async with serving(tmp_path) as (run, base), forwarding(run, "n1") as dialed:
         gone = asyncio.Event()
         runner = web.AppRunner(program(gone), handler_cancellation=True)
         await runner.setup()
@@ -140,10 +110,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
             await site.start()
             ports.append(site._server.sockets[0].getsockname()[1])  # type: ignore[union-attr]
-        ours, theirs = memory_pipe()
-        tasks.start("server", run.links.serve("n1", ours, keepalive=False))
-        agent = Mux(theirs, is_server=False, handler=lambda p, s: forward(p, s, dialed), keepalive=False)
-        tasks.start("agent", agent.run())
         client = Client(run.local(), run.server.registry)
         await _objects(client, *ports)
         trust = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
@@ -193,8 +159,8 @@ async def test_every_method_gets_through_as_it_was_said(world: World) -> None:
         assert said["headers"]["X-Forwarded-Uri"].startswith("/api/v1/namespaces/default/pods/")
     async with world.session.head(world.url("/x")) as answer:
         assert answer.status == 200 and await answer.read() == b""
-    assert {(address, port) for _, address, port in world.dialed} == {(IP, world.port)}
-    assert world.dialed[0][0] == (await world.client.get("pods", "web", "default"))["metadata"]["uid"]
+    assert {(d.address, d.port) for d in world.dialed} == {(IP, world.port)}
+    assert world.dialed[0].uid == (await world.client.get("pods", "web", "default"))["metadata"]["uid"]
 
 
 async def test_the_credentials_of_the_client_stay_here(world: World) -> None:
@@ -230,7 +196,7 @@ async def test_ports_schemes_and_services(world: World) -> None:
     for name in ("svc:plain", "svc:80", "http:svc:plain", "https:svc:tls", "https:svc:443"):
         async with world.session.get(world.url("/x", kind="services", name=name)) as answer:
             assert answer.status == 200, name
-    assert {address for _, address, _ in world.dialed} == {IP}
+    assert {d.address for d in world.dialed} == {IP}
 
 
 @pytest.mark.parametrize(
