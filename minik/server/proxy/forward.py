@@ -39,6 +39,8 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset({"authorization", "content-length", "content-encoding"})
 """Headers of a request that were meant for this server, or that are made anew: its body is here, and decompressed."""
 _CORS = frozenset(f"access-control-allow-{what}" for what in ("credentials", "headers", "methods", "origin"))
+_MAX_PAGE = 8 << 20
+"""Bytes of a page whose links are led through the proxy, packed or not; a longer one passes as it is."""
 _MAX_REFUSAL = 1 << 20
 """Bytes of the answer of a target that does not upgrade."""
 
@@ -157,7 +159,7 @@ async def _answered(request: Request, destination: Destination, connection: Conn
             return _value(answer.status, headers, await answer.read())
         if destination.prefix is not None and answer.content_type == "text/html" and request.method != "HEAD":
             return await _page(request, answer, headers, destination)
-        return await _stream(request.http, answer, headers)
+        return await _stream(request.http, answer, headers, b"")
 
 
 def _exactly(base: str, path: str) -> Any:
@@ -190,11 +192,15 @@ def _hosts(destination: Destination) -> frozenset[str]:
     return frozenset({_authority(destination.target), destination.target.address})
 
 
-async def _stream(client: web.Request, answer: aiohttp.ClientResponse, headers: CIMultiDict[str]) -> Response:
-    """The body chunk by chunk. When it breaks off, so does what the client gets."""
+async def _stream(
+    client: web.Request, answer: aiohttp.ClientResponse, headers: CIMultiDict[str], begun: bytes
+) -> Response:
+    """The body chunk by chunk, after what has been read of it. When it breaks off, so does what the client gets."""
     out = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     await out.prepare(client)
     try:
+        if begun:
+            await out.write(begun)
         async for chunk in answer.content.iter_any():
             await out.write(chunk)
         await out.write_eof()
@@ -209,28 +215,37 @@ async def _page(
     request: Request, answer: aiohttp.ClientResponse, headers: CIMultiDict[str], destination: Destination
 ) -> Response:
     """A page whose links lead through the proxy."""
-    content = await answer.read()
-    encoding = headers.get("Content-Encoding", "")
-    if encoding in ("gzip", "deflate"):
-        content = zlib.decompress(content, wbits=zlib.MAX_WBITS | 32) if encoding == "gzip" else _inflated(content)
-        del headers["Content-Encoding"]
-    if encoding in ("", "gzip", "deflate"):
-        assert destination.prefix is not None
-        hosts = _hosts(destination) | {request.headers.get("Host", "")}
-        page = rewritten(content.decode("utf-8", "surrogateescape"), prefix=destination.prefix, hosts=hosts)
-        content = page.encode("utf-8", "surrogateescape")
-    headers.popall("Content-Length", None)
-    return Response(
-        answer.status, http=web.Response(status=answer.status, reason=answer.reason, headers=headers, body=content)
-    )
+    assert request.http is not None and destination.prefix is not None
+    packed = b""
+    while len(packed) <= _MAX_PAGE and (chunk := await answer.content.readany()):
+        packed += chunk
+    content = _unpacked(packed, headers.get("Content-Encoding", ""))
+    if content is None:
+        return await _stream(request.http, answer, headers, packed)
+    hosts = _hosts(destination) | {request.headers.get("Host", "")}
+    page = rewritten(content.decode("utf-8", "surrogateescape"), prefix=destination.prefix, hosts=hosts)
+    for name in ("Content-Encoding", "Content-Length"):
+        headers.popall(name, None)
+    body = page.encode("utf-8", "surrogateescape")
+    out = web.Response(status=answer.status, reason=answer.reason, headers=headers, body=body)
+    return Response(answer.status, http=out)
 
 
-def _inflated(content: bytes) -> bytes:
-    """`deflate` is zlib's form by the book, and bare in practice."""
-    try:
-        return zlib.decompress(content)
-    except zlib.error:
-        return zlib.decompress(content, wbits=-zlib.MAX_WBITS)
+def _unpacked(content: bytes, encoding: str) -> bytes | None:
+    """A page's text; None if it is too long, or packed in a way that is not known here."""
+    if len(content) > _MAX_PAGE or encoding not in ("", "gzip", "deflate"):
+        return None
+    if not encoding:
+        return content
+    forms = (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS)  # `deflate` is zlib's form by the book, and bare in practice
+    for form in forms[: 1 if encoding == "gzip" else 2]:
+        unpack = zlib.decompressobj(form)
+        try:
+            text = unpack.decompress(content, _MAX_PAGE)
+        except zlib.error:
+            continue
+        return text if unpack.eof else None
+    return None
 
 
 def _value(status: int, headers: CIMultiDict[str], body: bytes) -> Response:

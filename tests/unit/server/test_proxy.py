@@ -55,6 +55,10 @@ async def say(request: web.Request) -> web.StreamResponse:
 
 async def page(request: web.Request) -> web.Response:
     headers = {"Content-Type": "text/html; charset=utf-8", "Access-Control-Allow-Origin": "*"}
+    if "bomb" in request.query:
+        return web.Response(body=gzip.compress(bytes(64 << 20)), headers={**headers, "Content-Encoding": "gzip"})
+    if "long" in request.query:
+        return web.Response(body=PAGE + bytes(9 << 20), headers=headers)
     if "packed" in request.query:
         return web.Response(body=gzip.compress(PAGE), headers={**headers, "Content-Encoding": "gzip"})
     return web.Response(body=PAGE, headers=headers)
@@ -241,6 +245,13 @@ async def test_links_and_redirects_stay_in_the_proxy(world: World) -> None:
             assert "Access-Control-Allow-Origin" not in answer.headers
     async with world.session.get(world.url("/moved"), allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (302, f"{prefix}/elsewhere/")
+
+
+async def test_long_pages_pass_as_they_are(world: World) -> None:
+    async with world.session.get(world.url("/page?long")) as answer:
+        assert await answer.read() == PAGE + bytes(9 << 20)
+    async with world.session.get(world.url("/page?bomb"), auto_decompress=False) as answer:
+        assert gzip.decompress(await answer.read()) == bytes(64 << 20)
 
 
 async def test_a_stream_comes_as_it_is_made_and_ends_with_its_client(world: World) -> None:
