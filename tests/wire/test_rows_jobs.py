@@ -109,8 +109,7 @@ def test_the_status_of_a_job(api: Client) -> None:
     uid = api.create("jobs", job("j", FOREVER))["metadata"]["uid"]
     until(lambda: len(pods_of(api, "j", "Running")) == 2, "two run")
     first, second = (format_time(datetime.now(UTC) + timedelta(seconds=n)) for n in (0, 7))
-    condition = {"type": "CustomConditionType", "status": "True", "lastTransitionTime": first}
-    condition |= {"lastProbeTime": None}
+    condition = {"type": "CustomConditionType", "status": "True", "lastProbeTime": None, "lastTransitionTime": first}
     patch = {"metadata": {"annotations": {"patchedstatus": "true"}}, "status": {"conditions": [condition]}}
     patched = api.patch("jobs", "j/status", patch, MERGE)
     assert patched["metadata"]["annotations"]["patchedstatus"] == "true"
@@ -162,7 +161,7 @@ def test_cron_jobs_by_every_verb(api: Client) -> None:
     selector = "special-label=cronjob"
     spec = job("x", ["/bin/true"], completions=1, parallelism=1, backoffLimit=1)["spec"]
     spec["template"]["spec"]["restartPolicy"] = "OnFailure"
-    cron = {
+    cron: Obj = {
         "metadata": {"name": "test-api", "labels": {"special-label": "cronjob"}},
         "spec": {
             "schedule": "* */1 * * ?", "concurrencyPolicy": "Allow", "successfulJobsHistoryLimit": 1,
@@ -197,7 +196,8 @@ def test_cron_jobs_by_every_verb(api: Client) -> None:
     status = api.change("cronjobs", "test-api", lambda obj: obj["status"].update(lastScheduleTime=second), "status")
     assert status["status"]["lastScheduleTime"] == second
     assert api.get("cronjobs", "test-api/status")["metadata"]["uid"] == uid
-    api.create("cronjobs", {**cron, "metadata": {**cron["metadata"], "name": "for-removal"}})
+    cron["metadata"]["name"] = "for-removal"
+    api.create("cronjobs", cron)
     api.delete("cronjobs", "for-removal")
     assert not api.exists("cronjobs", "for-removal")
     api.delete_collection("cronjobs", selector)
@@ -220,7 +220,7 @@ def budget(api: Client, name: str, minimum: int | str, labels: Obj, *, namespace
 def processed(api: Client, name: str) -> None:
     def seen() -> bool:
         found = api.get("poddisruptionbudgets", name)
-        return found.get("status", {}).get("observedGeneration", 0) >= found["metadata"]["generation"]
+        return bool(found.get("status", {}).get("observedGeneration", 0) >= found["metadata"]["generation"])
 
     until(seen, f"the budget {name} was looked at")
 
