@@ -12,6 +12,7 @@ from minik.api.certificates_v1 import certificatesigningrequest
 from minik.api.coordination_v1 import lease
 from minik.api.core_v1 import (
     binding,
+    componentstatus,
     configmap,
     endpoints,
     event,
@@ -21,6 +22,7 @@ from minik.api.core_v1 import (
     persistentvolume,
     persistentvolumeclaim,
     pod,
+    podtemplate,
     replicationcontroller,
     resourcequota,
     secret,
@@ -30,7 +32,8 @@ from minik.api.core_v1 import (
 from minik.api.discovery_v1 import endpointslice
 from minik.api.kind import Kind
 from minik.api.metrics_v1beta1 import usage
-from minik.api.networking_v1 import ingress, ingressclass, ipaddress, servicecidr
+from minik.api.networking_v1 import ingress, ingressclass, ipaddress, networkpolicy, servicecidr
+from minik.api.node_v1 import runtimeclass
 from minik.api.policy_v1 import poddisruptionbudget
 from minik.api.rbac_v1 import clusterrole, clusterrolebinding, role, rolebinding
 from minik.api.registry import Registry
@@ -47,6 +50,7 @@ from minik.api.storage_v1 import (
 
 BUILTIN: tuple[Kind, ...] = (
     binding.KIND,
+    componentstatus.KIND,
     configmap.KIND,
     endpoints.KIND,
     event.KIND,
@@ -56,6 +60,7 @@ BUILTIN: tuple[Kind, ...] = (
     persistentvolume.KIND,
     persistentvolumeclaim.KIND,
     pod.KIND,
+    podtemplate.KIND,
     replicationcontroller.KIND,
     resourcequota.KIND,
     secret.KIND,
@@ -77,7 +82,9 @@ BUILTIN: tuple[Kind, ...] = (
     ingressclass.KIND,
     ingress.KIND,
     ipaddress.KIND,
+    networkpolicy.KIND,
     servicecidr.KIND,
+    runtimeclass.KIND,
     deviceclass.KIND,
     resourceclaim.KIND,
     resourceclaimtemplate.KIND,

@@ -19,7 +19,7 @@ from minik.api.registry import Registry
 from minik.clock import Clock, Entropy
 from minik.config import DNS_SERVICE_IP, KUBERNETES_SERVICE_IP, SERVICE_CIDR
 from minik.metrics import Metrics
-from minik.server import chain, kubeletapi, metricsapi, nodes, reviews, storeapi, why
+from minik.server import chain, components, kubeletapi, metricsapi, nodes, reviews, storeapi, why
 from minik.server.admission.addresses import Addresses
 from minik.server.admission.quota import QuotaUse
 from minik.server.aggregation import Aggregation, FrontProxy
@@ -131,7 +131,8 @@ class ApiServer:
             **streaming(links),
             **kubeletapi.handlers(usages),
         }
-        self._unstored = metricsapi.handlers(usages, clock)
+        parts = self._parts(settings)
+        self._unstored = {**metricsapi.handlers(usages, clock), **components.handlers(parts)}
         self._creates: dict[str, Verb] = {**reviews.handlers(access), "bindings": binding.create}
         self._paths, self._prefixes = self._endpoints(links, metrics, settings)
         self.handler: Handler = chain.build(
@@ -142,6 +143,17 @@ class ApiServer:
             metrics=metrics,
             clock=clock,
         )
+
+    def _parts(self, settings: ServerSettings) -> Mapping[str, Check]:
+        """How the parts are that Kubernetes has as processes of their own."""
+
+        def runs() -> str:
+            return "" if self.ready else "still starting"
+
+        def stores() -> str:
+            return next(filter(None, (check() for check in settings.ready_checks.values())), "")
+
+        return {"scheduler": runs, "controller-manager": runs, "etcd-0": stores}
 
     def _endpoints(
         self, links: Links, metrics: Metrics, settings: ServerSettings

@@ -33,3 +33,32 @@ def seconds_tolerated(tolerations: Iterable[Mapping[str, Any]], taint: Mapping[s
         return 0.0
     finite = [max(0, bound) for bound in bounds if bound is not None]
     return float(min(finite)) if finite else float("inf")
+
+
+def merged(first: Iterable[Mapping[str, Any]], second: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Both, without those of which another tolerates all that they do; of equal ones the first (pkg/util/tolerations)."""
+    every = [*first, *second]
+    kept: list[Mapping[str, Any]] = []
+    for number, one in enumerate(every):
+        wider = (*kept, *(other for other in every[number + 1 :] if other != one))
+        if not any(_covers(other, one) for other in wider):
+            kept.append(one)
+    return kept
+
+
+def _covers(wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
+    if wide == narrow:
+        return True
+    exists = wide.get("operator") == "Exists"
+    key, effect = wide.get("key") or "", wide.get("effect") or ""
+    if key != (narrow.get("key") or "") and (key or not exists):
+        return False
+    if effect and effect != narrow.get("effect"):
+        return False
+    if effect == "NoExecute" and wide.get("tolerationSeconds") is not None:
+        seconds = narrow.get("tolerationSeconds")
+        if seconds is None or seconds > wide["tolerationSeconds"]:
+            return False
+    if exists:
+        return True
+    return narrow.get("operator") != "Exists" and (narrow.get("value") or "") == (wide.get("value") or "")

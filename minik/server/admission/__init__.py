@@ -17,6 +17,7 @@ from minik.server.admission.node_restriction import admit_node_restriction
 from minik.server.admission.pod_priority import admit_pod_priority, admit_priority_class
 from minik.server.admission.quota import admit_quota
 from minik.server.admission.role_escalation import admit_role_escalation
+from minik.server.admission.runtime_class import admit_runtime_class
 from minik.server.admission.service_account import admit_service_account
 from minik.server.admission.service_addresses import admit_service_addresses, admit_service_fields
 from minik.server.admission.storage import admit_storage
@@ -31,6 +32,7 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_node_restriction,
     admit_pod_priority,
     admit_default_tolerations,
+    admit_runtime_class,
     admit_service_fields,
     admit_ingress_class,
     admit_storage,

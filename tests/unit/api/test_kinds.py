@@ -13,6 +13,7 @@ from tests.unit.api.objects import REGISTRY, container, pod
 
 DISCOVERY = """
 bindings Binding - namespaced create
+componentstatuses ComponentStatus cs cluster get,list
 configmaps ConfigMap cm namespaced *
 endpoints Endpoints ep namespaced *
 events Event ev namespaced *
@@ -20,6 +21,7 @@ leases.coordination.k8s.io Lease - namespaced *
 namespaces Namespace ns cluster create,delete,get,list,patch,update,watch
 nodes Node no cluster *
 pods Pod po namespaced *
+podtemplates PodTemplate - namespaced *
 replicationcontrollers ReplicationController rc namespaced *
 secrets Secret - namespaced *
 serviceaccounts ServiceAccount sa namespaced *
@@ -47,6 +49,8 @@ rolebindings.rbac.authorization.k8s.io RoleBinding - namespaced *
 ingresses.networking.k8s.io Ingress ing namespaced *
 ingressclasses.networking.k8s.io IngressClass - cluster *
 ipaddresses.networking.k8s.io IPAddress ip cluster *
+networkpolicies.networking.k8s.io NetworkPolicy netpol namespaced *
+runtimeclasses.node.k8s.io RuntimeClass - cluster *
 servicecidrs.networking.k8s.io ServiceCIDR - cluster *
 deviceclasses.resource.k8s.io DeviceClass - cluster *
 resourceclaims.resource.k8s.io ResourceClaim - namespaced *
