@@ -23,7 +23,10 @@ _FIELDS = frozenset({
     "apiVersion", "kind", "metadata", "profiles", "extenders", "leaderElection", "clientConnection", "enableProfiling",
     "enableContentionProfiling", "healthzBindAddress", "metricsBindAddress", "parallelism", "delayCacheUntilActive",
 })  # fmt: skip
-_UNSUPPORTED = ("percentageOfNodesToScore", "podInitialBackoffSeconds", "podMaxBackoffSeconds")
+_AS_IT_IS: Mapping[str, Sequence[int]] = {
+    "percentageOfNodesToScore": (0, 100), "podInitialBackoffSeconds": (1,), "podMaxBackoffSeconds": (10,),
+}  # fmt: skip
+"""Fields that may say what minik does anyway, and nothing else."""
 _POINTS = frozenset({
     "multiPoint", "queueSort", "preEnqueue", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit", "preBind",
     "bind", "postBind",
@@ -84,11 +87,10 @@ def parse_profiles(config: Any) -> Sequence[Profile]:
         raise ConfigError("a KubeSchedulerConfiguration is wanted")
     if config.get("apiVersion") != API_VERSION or config.get("kind") != "KubeSchedulerConfiguration":
         raise ConfigError(f"apiVersion must be {API_VERSION} and kind KubeSchedulerConfiguration")
-    for field in _UNSUPPORTED:
-        if config.get(field) is not None:
-            raise ConfigError(f"{field}: not supported; minik's is fixed")
     for field in config:
-        if field not in _FIELDS and field not in _UNSUPPORTED:
+        if field in _AS_IT_IS:
+            _check_as_it_is(config, field, field)
+        elif field not in _FIELDS:
             raise ConfigError(f"{field}: unknown field")
     extenders = tuple(
         _at(f"extenders[{number}]", lambda each=each: parse_extender(each))  # type: ignore[misc]  # the usual way to bind it now
@@ -110,8 +112,8 @@ def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Seq
         raise ConfigError(f"{where}: must be an object")
     for field in given:
         if field == "percentageOfNodesToScore":
-            raise ConfigError(f"{where}.{field}: not supported; minik's is fixed")
-        if field not in ("schedulerName", "plugins", "pluginConfig"):
+            _check_as_it_is(given, field, f"{where}.{field}")
+        elif field not in ("schedulerName", "plugins", "pluginConfig"):
             raise ConfigError(f"{where}.{field}: unknown field")
     for point, part in (given.get("plugins") or {}).items():
         if point not in _POINTS:
@@ -124,6 +126,12 @@ def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Seq
     _check_arguments(given, where)
     plugins = _at(where, lambda: build(_ignoring(given, ignored)))
     return Profile(name, plugins, extenders, _at(where, lambda: _preemption(given)))
+
+
+def _check_as_it_is(given: Mapping[str, Any], field: str, where: str) -> None:
+    value, known = given[field], _AS_IT_IS[field]
+    if value is not None and value not in known:
+        raise ConfigError(f"{where}: not supported; minik's is fixed ({known[0]})")
 
 
 def _check_arguments(given: Mapping[str, Any], where: str) -> None:

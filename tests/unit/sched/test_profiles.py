@@ -67,6 +67,8 @@ def test_resources_that_extenders_mind_are_not_counted() -> None:
     [
         ({"kind": "Pod"}, "apiVersion must be kubescheduler.config.k8s.io/v1 and kind KubeSchedulerConfiguration"),
         ({"percentageOfNodesToScore": 50}, "percentageOfNodesToScore: not supported"),
+        ({"podMaxBackoffSeconds": 20}, "podMaxBackoffSeconds: not supported"),
+        ({"profiles": [{"percentageOfNodesToScore": 5}]}, "profiles[0].percentageOfNodesToScore: not supported"),
         ({"nonsense": 1}, "nonsense: unknown field"),
         ({"profiles": {}}, "profiles: must be a list"),
         ({"profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}]}, "every schedulerName must be another"),
@@ -103,6 +105,13 @@ def test_what_is_wrong_is_said_with_its_place(fields: dict[str, Any], said: str)
     with pytest.raises(ConfigError) as raised:
         parsed(**fields)
     assert said in str(raised.value)
+
+
+def test_what_minik_does_anyway_may_be_said() -> None:
+    """As in the defaults that kube-scheduler writes out."""
+    said = {"percentageOfNodesToScore": 0, "podInitialBackoffSeconds": 1, "podMaxBackoffSeconds": 10, "parallelism": 16}
+    [profile] = parsed(**said, profiles=[{"schedulerName": "default-scheduler", "percentageOfNodesToScore": None}])
+    assert profile.name == "default-scheduler"
 
 
 @pytest.mark.parametrize("text", ["[]", "a: [", "\x00"])
