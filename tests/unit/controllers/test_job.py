@@ -143,6 +143,26 @@ async def test_restarts_of_containers_count_when_the_kubelet_restarts_them() -> 
         assert _counts(await _job(c)) == (0, 0, 1) and await _pods(c) == []
 
 
+async def test_restarts_of_containers_do_not_fail_a_job_within_its_limit() -> None:
+    """Jobs, completion after task failure: each container fails once, and is restarted by its kubelet."""
+    async with control_plane(job.CONTROLLER) as c:
+        await c.create("jobs.batch", a_job(restart="OnFailure", backoffLimit=6, parallelism=2, completions=4))
+        for _ in range(2):
+            await c.settle()
+            for pod in await _pods(c):
+                if pod["status"].get("phase") == "Succeeded":
+                    continue
+                now = times.format_time(c.clock.now())
+                await set_phase(c.client, pod, "Running", now=now)
+                again = {"name": "c", "restartCount": 1, "ready": True, "image": "x", "imageID": "x"}
+                status = {"containerStatuses": [again]}
+                await c.client.patch_status("pods", meta.name(pod), "default", {"status": status}, type="strategic")
+                await c.settle()
+                await set_phase(c.client, await c.client.get("pods", meta.name(pod), "default"), "Succeeded", now=now)
+        await c.settle(5)
+        assert _counts(await _job(c)) == (0, 4, 0) and _conditions(await _job(c)) == COMPLETE
+
+
 async def test_a_deadline_ends_it_and_terminating_pods_are_waited_for() -> None:
     kubelet = Kubelet(stops_after=20)
     async with control_plane(job.CONTROLLER, kubelet.controller) as c:

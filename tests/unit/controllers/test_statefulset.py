@@ -102,6 +102,42 @@ async def test_scaling_goes_down_from_the_top_and_halts_at_unhealthy_pods() -> N
         assert await _pods(c) == {}
 
 
+async def test_scaling_is_in_order_and_halts_while_all_are_unhealthy() -> None:
+    """Scaling should happen in predictable order and halt if any stateful pod is unhealthy, step by step."""
+    kubelet = Kubelet()
+    broken = {"conditions": [{"type": "Ready", "status": "False"}]}
+    async with control_plane(statefulset.CONTROLLER, kubelet.controller) as c:
+
+        async def break_all(ready: int) -> None:
+            kubelet.plays = lambda _pod: Run(ready_after=None)
+            for name in await _pods(c):
+                await c.client.patch_status("pods", name, "default", {"status": broken}, type="strategic")
+            await c.settle(5)
+            assert (await _set(c))["status"].get("readyReplicas", 0) == ready
+
+        async def mend_all() -> None:
+            kubelet.plays = lambda _pod: Run()
+            await kubelet.again(c)
+            await c.settle(10)
+
+        await c.create(SETS, a_set(replicas=1))
+        await c.settle(5)
+        await break_all(0)
+        await _patch(c, replicas=3)
+        await c.settle(10)
+        assert list(await _pods(c)) == ["web-0"]
+        await mend_all()
+        assert list(await _pods(c)) == ["web-0", "web-1", "web-2"]
+        await break_all(0)
+        await _patch(c, replicas=0)
+        await c.settle(10)
+        assert list(await _pods(c)) == ["web-0", "web-1", "web-2"]
+        await mend_all()
+        assert await _pods(c) == {}
+        born = sorted(kubelet.created.values(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        assert [meta.name(pod) for pod in born] == ["web-0", "web-1", "web-2"]
+
+
 async def test_growth_halts_while_a_pod_is_not_ready() -> None:
     kubelet = Kubelet(lambda pod: Run(ready_after=None) if meta.name(pod) == "web-1" else Run())
     async with control_plane(statefulset.CONTROLLER, kubelet.controller) as c:
