@@ -30,6 +30,7 @@ from minik.storage.check import check_file
 from minik.storage.compactor import Retention
 from tests.support.simulation import checks, loop, script
 from tests.support.simulation.disk import Disk
+from tests.support.simulation.ending import end_state, runs_are_awaited
 from tests.support.simulation.faults import Faults
 from tests.support.simulation.history import History
 from tests.support.simulation.host import SimulatedNode
@@ -38,7 +39,7 @@ from tests.support.simulation.monitors import Monitors
 from tests.support.simulation.network import Link
 from tests.support.simulation.server import Server
 from tests.support.simulation.spectators import RESOURCES, Spectator
-from tests.support.simulation.subjects import SUBJECTS, hosts
+from tests.support.simulation.subjects import SUBJECTS, custom, hosts
 from tests.support.simulation.users import User, tidy_up
 
 SETTLE_SECONDS = 1800.0
@@ -193,7 +194,9 @@ class Simulation:
                  subjects=subjects)
             for each in range(people)
         ]  # fmt: skip
-        self.teller = client
+        known = builtin_registry()
+        known.replace((), custom.kinds())
+        self.teller = Client(client.transport, known)
         watch_link = Link("spectators", seeds.rng("link spectators"), latency=0.01)
         watch_link.never_repeats = True
         client = Client(self.server.transport(watch_link, "minik-admin", MASTERS), registry)
@@ -262,13 +265,17 @@ class Simulation:
         await asyncio.gather(*work)
         await self.faults.heal()
         calm = clock.time()
+        for _ in range(int(SETTLE_SECONDS / _LOOK_SECONDS) if self.plan.story else 0):
+            if not runs_are_awaited(self.server.plane.cache):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
         for _ in range(_TIDY_ATTEMPTS):
             if await self.users[0].attempt(tidy_up):
                 break
         outcome.problems += await self._settle(calm + SETTLE_SECONDS)
         outcome.settled = clock.time() - calm
         if self.plan.story:
-            outcome.end = script.end_state(self.server.plane.cache)
+            outcome.end = end_state(self.server.plane.cache)
         outcome.problems += [problem for spectator in self.spectators for problem in spectator.problems(self.history)]
         outcome.problems += await checks.differences(self.server.store, self.server.plane.cache)
         try:

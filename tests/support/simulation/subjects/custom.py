@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from minik.api import meta
+from minik.api.apiextensions_v1.kinds import kinds_of
+from minik.api.apiextensions_v1.names import plan_status
 from minik.api.errors import NotFound
+from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
 from tests.support.simulation.subjects.subject import NoLook, Problem, Subject
 from tests.support.simulation.view import View, name_of
@@ -42,6 +45,12 @@ def definition(plural: str) -> Obj:
     scope = "Namespaced" if plural == "gadgets" else "Cluster"
     spec = {"group": GROUP, "names": names, "scope": scope, "versions": [version]}
     return {"metadata": {"name": f"{plural}.{GROUP}"}, "spec": spec}
+
+
+def kinds() -> list[Kind]:
+    """Those that are defined here, for clients that have to know them beforehand."""
+    made = [definition(plural) for plural in sorted(_KINDS)]
+    return [kind for each in made for kind in kinds_of({**each, "status": plan_status(each, (), now="")})]
 
 
 def _path(plural: str, namespace: str = "", name: str = "") -> str:
