@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from minik.api.builtin import BUILTIN
 from tests.support.process import Answer, Server, dial, until
 from tests.support.protobuf import envelope
 
@@ -21,25 +22,9 @@ Obj = dict[str, Any]
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-GROUPS = {
-    "apps/v1": ("controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"),
-    "batch/v1": ("cronjobs", "jobs"),
-    "policy/v1": ("poddisruptionbudgets",),
-    "scheduling.k8s.io/v1": ("priorityclasses",),
-    "v1": (
-        "events", "limitranges", "namespaces", "nodes", "pods", "replicationcontrollers", "resourcequotas", "services",
-    ),
-}  # fmt: skip
-KINDS = {
-    "controllerrevisions": "ControllerRevision", "daemonsets": "DaemonSet", "deployments": "Deployment",
-    "replicasets": "ReplicaSet", "statefulsets": "StatefulSet", "cronjobs": "CronJob", "jobs": "Job",
-    "poddisruptionbudgets": "PodDisruptionBudget", "priorityclasses": "PriorityClass", "limitranges": "LimitRange",
-    "namespaces": "Namespace", "nodes": "Node", "pods": "Pod", "replicationcontrollers": "ReplicationController",
-    "resourcequotas": "ResourceQuota", "services": "Service",
-}  # fmt: skip
-_CLUSTER = ("namespaces", "nodes", "priorityclasses")
-_VERSION = {plural: version for version, plurals in GROUPS.items() for plural in plurals}
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
+_KIND = {kind.plural: kind for kind in reversed(BUILTIN) if "create" in kind.verbs and kind.version != "v2"}
+_VERSION = {plural: kind.api_version for plural, kind in _KIND.items()}
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 TIMEOUT = 30.0
 """Seconds after which an event counts as missing."""
@@ -70,11 +55,11 @@ class Client:
     def path(self, plural: str, name: str = "", *, everywhere: bool = False, namespace: str = "") -> str:
         version = _VERSION[plural]
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        home = "" if everywhere or plural in _CLUSTER else f"/namespaces/{namespace or self.namespace}"
+        home = "" if everywhere or not _KIND[plural].namespaced else f"/namespaces/{namespace or self.namespace}"
         return f"{root}{home}/{plural}" + (f"/{name}" if name else "")
 
     def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
-        headers = {"Accept": f"{_PROTOBUF}, */*"} | ({"Content-Type": content_type} if body is not None else {})
+        headers = {"Accept": f"{PROTOBUF}, */*"} | ({"Content-Type": content_type} if body is not None else {})
         return self.server.request(method, path, body, headers=headers)
 
     def do(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
@@ -90,8 +75,8 @@ class Client:
         return answer.obj
 
     def try_create(self, plural: str, obj: Obj, *, namespace: str = "") -> Answer:
-        body = envelope(_VERSION[plural], KINDS[plural], obj)
-        return self.ask("POST", self.path(plural, namespace=namespace), body, _PROTOBUF)
+        body = envelope(_VERSION[plural], _KIND[plural].kind, obj)
+        return self.ask("POST", self.path(plural, namespace=namespace), body, PROTOBUF)
 
     def get(self, plural: str, name: str) -> Any:
         return self.do("GET", self.path(plural, name))
@@ -110,8 +95,8 @@ class Client:
     def try_put(self, plural: str, obj: Obj, subresource: str = "") -> Answer:
         name = obj["metadata"]["name"] + (f"/{subresource}" if subresource else "")
         scale = subresource == "scale"
-        version, kind = ("autoscaling/v1", "Scale") if scale else (_VERSION[plural], KINDS[plural])
-        return self.ask("PUT", self.path(plural, name), envelope(version, kind, obj), _PROTOBUF)
+        version, kind = ("autoscaling/v1", "Scale") if scale else (_VERSION[plural], _KIND[plural].kind)
+        return self.ask("PUT", self.path(plural, name), envelope(version, kind, obj), PROTOBUF)
 
     def put(self, plural: str, obj: Obj, subresource: str = "") -> Any:
         answer = self.try_put(plural, obj, subresource)
@@ -134,13 +119,13 @@ class Client:
     def delete(
         self, plural: str, name: str, options: Mapping[str, Any] | None = None, *, namespace: str = ""
     ) -> Answer:
-        answer = self.ask("DELETE", self.path(plural, name, namespace=namespace), _options(options), _PROTOBUF)
+        answer = self.ask("DELETE", self.path(plural, name, namespace=namespace), _options(options), PROTOBUF)
         assert answer.status in (200, 202), answer.body
         return answer
 
     def delete_collection(self, plural: str, selector: str, options: Mapping[str, Any] | None = None) -> None:
         path = f"{self.path(plural)}?{urlencode({'labelSelector': selector})}"
-        answer = self.ask("DELETE", path, _options(options), _PROTOBUF)
+        answer = self.ask("DELETE", path, _options(options), PROTOBUF)
         assert answer.status == 200, answer.body
 
     def delete_and_wait(self, plural: str, name: str) -> None:
@@ -190,7 +175,7 @@ class Watch:
         self._connection = http.client.HTTPSConnection(server.address, server.port, context=context, timeout=TIMEOUT)
         plain = dial(server.address, server.port)
         self._connection.sock = context.wrap_socket(plain, server_hostname=server.address)
-        self._connection.request("GET", path, headers={"Accept": f"{_PROTOBUF}, */*"})
+        self._connection.request("GET", path, headers={"Accept": f"{PROTOBUF}, */*"})
         self._response = self._connection.getresponse()
         assert self._response.status == 200, self._response.read()
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from minik.api.times import format_time
-from tests.support.e2e import MERGE, Client, Obj, row
+from tests.support.e2e import MERGE, PROTOBUF, Client, Obj, row
 from tests.support.process import Server, until
+from tests.support.protobuf import envelope
 from tests.wire.test_rows_apps import counts, template, workload
 
 SUCCEED, FOREVER = ["/bin/sh", "-c", "exit 0"], ["sleep", "1000000"]
@@ -240,8 +241,8 @@ def ready_pods(api: Client) -> list[str]:
 
 
 def evict(api: Client, pod: str) -> Any:
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": api.namespace}}
-    return api.ask("POST", api.path("pods", f"{pod}/eviction"), body)
+    body = envelope("policy/v1", "Eviction", {"metadata": {"name": pod, "namespace": api.namespace}})
+    return api.ask("POST", api.path("pods", f"{pod}/eviction"), body, PROTOBUF)
 
 
 def refused(api: Client, pod: str) -> None:
