@@ -131,11 +131,13 @@ async def _for_claim(ctx: Context, key: Key) -> Result:
         return DONE
     users = reserved_for(claim)
     living = [user for user in users if await _is_using(ctx, claim, user)]
+    had_devices = allocation_of(claim) is not None
     if not living and (allocation_of(claim) is not None or users):
         claim = await _write_status(ctx, claim, {"allocation": None, "reservedFor": None, "devices": None})
     elif len(living) < len(users):
         claim = await _write_status(ctx, claim, {"reservedFor": living})
-    if allocation_of(claim) is None and FINALIZER in meta.finalizers(claim):
+    is_free = allocation_of(claim) is None and (had_devices or meta.is_deleting(claim))
+    if is_free and FINALIZER in meta.finalizers(claim):  # else the scheduler may be about to give it devices
         rest = [f for f in meta.finalizers(claim) if f != FINALIZER]
         patch: Obj = {"metadata": {"finalizers": rest, "resourceVersion": claim["metadata"]["resourceVersion"]}}
         try:

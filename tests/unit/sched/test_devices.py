@@ -236,3 +236,17 @@ async def test_pods_that_share_a_claim_run_where_its_device_is() -> None:
         await rig.client.delete("pods", "b", "default", grace_seconds=0)
         await rig.settle(5)
         assert await rig.names(CLAIMS, "default") == []
+
+
+@pytest.mark.looptime
+async def test_a_claim_that_is_about_to_get_devices_is_left_alone() -> None:
+    """The scheduler writes the finalizer first; taken off at once, its next write would be refused, and the pod wait for another turn."""
+    async with at_work() as rig:
+        wanted = claim("c", {"name": "r", "exactly": {"deviceClassName": "gpu"}})
+        wanted["metadata"]["finalizers"] = [resourceclaim.FINALIZER]
+        await rig.create(CLAIMS, wanted)
+        await rig.settle(5)
+        assert meta.finalizers(await rig.client.get(CLAIMS, "c", "default")) == [resourceclaim.FINALIZER]
+        await rig.client.delete(CLAIMS, "c", "default")
+        await rig.settle(5)
+        assert await rig.names(CLAIMS, "default") == []
