@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from minik.server.admission.certificates import admit_certificate_decisions, admit_certificate_requests
 from minik.server.admission.custom_kinds import admit_custom_kinds
+from minik.server.admission.extended_resources import admit_extended_resources
 from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.limit_ranger import admit_limit_defaults, admit_limits
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
@@ -30,6 +31,7 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_limit_defaults,
     admit_service_account,
     admit_node_restriction,
+    admit_extended_resources,
     admit_pod_priority,
     admit_default_tolerations,
     admit_runtime_class,

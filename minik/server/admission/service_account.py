@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from minik.api import errors
+from minik.api import errors, meta
 from minik.api.meta import Obj
 from minik.server.core import Attributes, Core
 
@@ -21,6 +21,8 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _EXPIRATION = 3607
 """Seconds: an hour, and seven by which this default is told from an asked-for hour (WarnOnlyBoundTokenExpirationPeriod)."""
 _MIRROR = "kubernetes.io/config.mirror"
+_TRIES = 10
+_TRY_SECONDS = 0.1
 
 
 def admit_service_account(core: Core, draft: Obj, attributes: Attributes) -> None:
@@ -46,6 +48,22 @@ def admit_service_account(core: Core, draft: Obj, attributes: Attributes) -> Non
         mount = account.get("automountServiceAccountToken")
     if mount is not False:
         _mount_token(spec, name)
+
+
+async def default_account_comes(core: Core, draft: Obj, namespace: str) -> None:
+    """A namespace that has just been made gets its account `default` in a moment: so long, at most a second, its first pod waits."""
+    key = f"serviceaccounts/{namespace}/default"
+    if ((draft.get("spec") or {}).get("serviceAccountName") or "default") != "default":
+        return
+    for _ in range(_TRIES):
+        if core.cache.get(key) is not None or not _is_active(core, namespace):
+            return
+        await core.clock.sleep(_TRY_SECONDS)
+
+
+def _is_active(core: Core, namespace: str) -> bool:
+    entry = core.cache.get(f"namespaces//{namespace}")
+    return entry is not None and not meta.is_deleting(entry.obj)
 
 
 def _mount_token(spec: Obj, account: str) -> None:
