@@ -163,6 +163,45 @@ def test_agent_restart_leaves_containers(cluster: Cluster) -> None:
     assert all(s["restartCount"] == 0 for p in cluster.pods() for s in p["status"]["containerStatuses"])
 
 
+def test_a_drain_within_a_budget(cluster: Cluster) -> None:
+    """Never fewer pods than the budget wants, counted by what answers; a StatefulSet's pod and a DaemonSet's are treated as they should."""
+    kubectl = cluster.kubectl
+    budget = {"minAvailable": 3, "selector": {"matchLabels": {"app": "web"}}}
+    kubectl.apply(
+        web("web", 4),
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": budget},
+        {
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "each"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "each"}},
+                "template": {key: pod("each", "sleep 1d")[key] for key in ("metadata", "spec")},
+            },
+        },
+    )  # fmt: skip
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "daemonset/each", "--timeout=60s")
+    before = Counter(p["spec"]["nodeName"] for p in cluster.pods())
+    assert before["n2"] == 2
+    fewest = 4
+
+    def ready() -> int:
+        return sum(s["ready"] for p in cluster.pods() for s in p["status"].get("containerStatuses", []))
+
+    with kubectl.popen("drain", "n2", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s") as drain:
+        while any(p["spec"].get("nodeName") == "n2" for p in cluster.pods()):
+            fewest = min(fewest, ready())
+        drain.expect("node/n2 drained")
+    until(lambda: ready() == 4, "four again")
+    assert fewest >= 3
+    assert {p["spec"]["nodeName"] for p in cluster.pods()} == {"n1"}
+    daemons = kubectl.get("pods", "-l", "app=each")["items"]
+    assert {p["spec"]["nodeName"] for p in daemons} == set(NODES)
+    kubectl("uncordon", "n2")
+    kubectl("scale", "deployment", "web", "--replicas=8")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    assert {p["spec"]["nodeName"] for p in cluster.pods()} == set(NODES)
+
+
 def test_join_refuses_a_wrong_token_or_pin(cluster: Cluster, tmp_path: Path) -> None:
     netns = cluster.rig.switch_netns
     good = run_minik("token", "create", "--data-dir", str(cluster.server.data_dir), prefix=inside(netns)).strip()
