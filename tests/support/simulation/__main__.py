@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from tests.support.simulation.run import Outcome, Plan, simulate
+from tests.support.simulation.subjects import SUBJECTS
 
 _SHOWN = 12
 
@@ -37,6 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--pace", type=float, metavar="S", help="seconds between two things that a person does; else by the seed"
     )
     parser.add_argument("--calm", action="store_true", help="no faults: Deployments must stay available throughout")
+    parser.add_argument(
+        "--gentle", action="store_true", help="nobody and nothing touches pods: the same, with other faults"
+    )
+    parser.add_argument(
+        "--subject", action="append", metavar="NAME", choices=[each.name for each in SUBJECTS],
+        help="what people do besides workloads, any number of times; else by the seed",
+    )  # fmt: skip
     parser.add_argument("--story", action="store_true", help="a fixed story instead of people who do as they please")
     parser.add_argument(
         "--trace", type=Path, metavar="FILE", help="write every line of the history, and what is logged (one seed)"
@@ -49,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in seeds:
         plan = Plan(
             seed, minutes=options.minutes, nodes=options.nodes, pace=options.pace, faults=not options.calm,
-            story=options.story,
+            story=options.story, gentle=options.gentle, subjects=options.subject and tuple(options.subject),
         )  # fmt: skip
         with contextlib.ExitStack() as stack:
             trace = stack.enter_context(options.trace.open("wb")) if options.trace is not None else None

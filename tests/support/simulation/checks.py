@@ -111,8 +111,11 @@ def _namespaces(view: View) -> Iterator[str]:
         for obj in view.all(resource):
             if meta.namespace(obj) and meta.namespace(obj) not in there:
                 yield f"{resource} {name_of(obj)}: is in a namespace that is gone"
-            in_use = resource == "persistentvolumeclaims" and view.using(obj)  # it goes with its pod; so do devices
-            in_use = in_use or (resource == "resourceclaims.resource.k8s.io" and (obj.get("status") or {}).get("reservedFor"))
+            in_use = False  # what a pod uses goes with it
+            if resource == "persistentvolumeclaims":
+                in_use = bool(view.using(obj))
+            elif resource == "resourceclaims.resource.k8s.io":
+                in_use = bool((obj.get("status") or {}).get("reservedFor"))
             if meta.is_deleting(obj) and resource not in ("pods", "namespaces") and not in_use:
                 yield f"{resource} {name_of(obj)}: is terminating"
     for namespace_name in sorted(there):

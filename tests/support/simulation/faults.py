@@ -42,7 +42,10 @@ class Faults:
         chosen = sorted(
             rng.sample(range(len(_FAULTS)), rng.randint(2, len(_FAULTS)))
         )  # swarm: not every run has every fault
-        faults, weights = zip(*(_FAULTS[index] for index in chosen), strict=True)
+        known = [_FAULTS[index] for index in chosen]
+        if self._simulation.plan.is_gentle:
+            known = [each for each in _FAULTS if each[0] in _HARMLESS]
+        faults, weights = zip(*known, strict=True)
         while True:
             await asyncio.sleep(rng.expovariate(1.0 / pause))
             if loop.time() >= until:
@@ -94,7 +97,10 @@ class Faults:
         return self._simulation
 
     def link(self) -> Link:
-        return self.rng.choice(self._simulation.links)
+        links = self._simulation.links
+        return self.rng.choice(
+            links[:2] if self._simulation.plan.is_gentle else links
+        )  # the server's own, and people's
 
     def node(self) -> SimulatedNode:
         return self.rng.choice(self._simulation.nodes)
@@ -302,3 +308,5 @@ _FAULTS: Sequence[tuple[Fault, float]] = (
     (kill_containers, 4.0), (slow_engine, 2.0), (no_engine, 1.0), (no_pull, 2.0), (restart_server, 0.7), (crash_server, 1.5),
     (fill_disk, 1.0), (slow_disk, 1.0), (jump_clock, 1.5),
 )  # fmt: skip
+_HARMLESS = (drop_watches, stall_watches, bad_network, restart_server, crash_server, fill_disk, slow_disk)
+"""They keep people and controllers from their work, and leave pods alone."""

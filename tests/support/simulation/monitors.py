@@ -66,6 +66,8 @@ class Monitors:
         """There is a problem."""
         self.is_gentle = False
         """Nobody but the controllers takes pods away: Deployments must stay available."""
+        self.is_calm = False
+        """Nothing goes wrong: sets have as many pods as they are asked for, or are about to."""
         self.created_pods = 0
         self._nodes, self._link, self._note = nodes, control_link, note
         self._sets: dict[str, _Set] = {}
@@ -137,6 +139,8 @@ class Monitors:
                 touched.update(dict.fromkeys(self._pod(event.key, old, new)))
             elif resource in _OWNERS:
                 self._set(event.key, new)
+                if new is not None:
+                    touched[uid(new)] = None
             elif resource == "jobs.batch" and new is not None:
                 self._jobs.job(new)
             elif resource == "deployments.apps" and self.is_gentle:
@@ -232,8 +236,11 @@ class Monitors:
                 for pod in each.pods.values()
                 if pods.is_active(pod)
             ]
-            if len(active) > rollout.most:
+            if self.is_calm and len(active) > rollout.most:
                 self._problem(f"{rollout.key}: has {len(active)} pods, may have {rollout.most}")
+            asked = sum(each.asked[-1][1] for each in self._sets.values() if each.owner == owner)
+            if asked > rollout.most:
+                self._problem(f"{rollout.key}: its sets are asked for {asked} pods, may be for {rollout.most}")
             available = sum(map(pods.is_ready, active))
             if available >= rollout.replicas:
                 rollout.is_reached = True

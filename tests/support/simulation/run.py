@@ -59,9 +59,17 @@ class Plan:
     pace: float | None = None
     """Seconds between two things that a person does."""
     faults: bool = True
-    """Without: people are gentle, and Deployments must stay available throughout."""
+    """Without, people are gentle, too."""
+    gentle: bool = False
+    """Nobody takes pods away, and what goes wrong does not touch them: Deployments must stay available throughout."""
     story: bool = False
     """Instead of people who do as they please, one who tells a fixed story (`script.py`)."""
+    subjects: tuple[str, ...] | None = None
+    """What people do besides workloads: names of `subjects.SUBJECTS`."""
+
+    @property
+    def is_gentle(self) -> bool:
+        return (self.gentle or not self.faults) and not self.story
 
     def command(self) -> str:
         """How to run it again by hand."""
@@ -70,6 +78,8 @@ class Plan:
         words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
         words += ["--pace", str(self.pace)] if self.pace is not None else []
         words += ["--story"] if self.story else []
+        words += ["--gentle"] if self.gentle else []
+        words += [word for subject in self.subjects or () for word in ("--subject", subject)]
         return " ".join([*words, *([] if self.faults else ["--calm"]), "--trace", "FILE"])
 
 
@@ -182,15 +192,19 @@ class Simulation:
             for each in range(number)
         ]
         self.monitors = Monitors(self.nodes, self.link, history.note)
-        self.monitors.is_gentle = not plan.faults and not plan.story
+        self.monitors.is_gentle, self.monitors.is_calm = plan.is_gentle, not plan.faults
         self.user_link = Link("users", seeds.rng("link users"), latency=0.01)
         client = Client(self.server.transport(self.user_link, "minik-admin", MASTERS), registry)
         drawn = seeds.rng("subjects")
         subjects = drawn.sample(SUBJECTS, drawn.randint(1, 3))
-        if hosts.SUBJECT in subjects and plan.minutes is None and plan.faults and not plan.story:
+        if plan.subjects is not None:
+            subjects = [subject for subject in SUBJECTS if subject.name in plan.subjects]
+        if plan.story or plan.is_gentle:
+            subjects = []
+        if hosts.SUBJECT in subjects and plan.minutes is None:
             self.minutes, self.pause = 6.0 * self.minutes, 4.0 * self.pause
         self.users = [
-            User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=not plan.faults, namespaces=rng.randint(1, 3),
+            User(f"u{each}", client, seeds.rng(f"user {each}"), history, gentle=plan.is_gentle, namespaces=rng.randint(1, 3),
                  subjects=subjects)
             for each in range(people)
         ]  # fmt: skip
@@ -204,7 +218,7 @@ class Simulation:
         outside = Link("outsiders", seeds.rng("link outsiders"), latency=0.01)
         clock, entropy = HostClock(), seeds.entropy("outsiders")
         self.outsiders = Manager(
-            [each for subject in subjects for each in subject.outsiders] if not plan.story else [],
+            [each for subject in subjects for each in subject.outsiders],
             self.server.transport(outside, "minik-admin", MASTERS), registry, clock=clock, entropy=entropy, metrics=Metrics(),
         )  # fmt: skip
         self.links = [self.link, self.user_link, watch_link, outside, *(node.link for node in self.nodes)]

@@ -57,7 +57,9 @@ def story(rng: random.Random) -> list[Wish]:
         if what < 0.55 or not changeable:
             made = rng.choice(_MAKERS)(rng, f"w{number}")
             wishes += made
-            living += [wish for wish in made if wish.resource != autoscaling.AUTOSCALERS]  # how far it got would be chance
+            living += [
+                wish for wish in made if wish.resource != autoscaling.AUTOSCALERS
+            ]  # how far it got would be chance
         elif what < 0.9:
             wishes.append(_change(rng, rng.choice(changeable)))
         else:

@@ -28,6 +28,8 @@ FINALIZER = "simulation.test/wait"
 _IMAGES = ("app:1", "app:2", "app:3", "other:1", "registry.test/tools/app:7")
 _AGAIN = (Conflict, ServiceUnavailable, TooManyRequests, InternalError, Timeout)
 _ATTEMPTS = 8
+_LIKING = 2.0
+"""How much more people care for their subjects than for workloads."""
 
 
 class User:
@@ -48,7 +50,7 @@ class User:
         """Do this and that until the loop's time is `until`; `pause`: seconds between, on average."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self.rng.random())
-        special = [action for subject in self.subjects for action in subject.actions]
+        special = [(do, _LIKING * weight) for subject in self.subjects for do, weight in subject.actions]
         actions, weights = zip(*(_GENTLE if self._gentle else (*_ACTIONS, *special)), strict=True)
         if self.rng.random() < 0.9:
             await self.attempt(create_namespace)

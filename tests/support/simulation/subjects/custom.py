@@ -6,6 +6,7 @@ somebody owns it, and must not stay when all its owners are gone.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.simulation.users import User
 
 GROUP, DEFINITIONS = "simulation.test", "customresourcedefinitions.apiextensions.k8s.io"
+APISERVICES = "apiservices.apiregistration.k8s.io"
 GADGETS, HUBS = f"gadgets.{GROUP}", f"hubs.{GROUP}"
 _KINDS = {"gadgets": "Gadget", "hubs": "Hub"}
 _CHILD = "child-"
@@ -51,6 +53,22 @@ def kinds() -> list[Kind]:
     """Those that are defined here, for clients that have to know them beforehand."""
     made = [definition(plural) for plural in sorted(_KINDS)]
     return [kind for each in made for kind in kinds_of({**each, "status": plan_status(each, (), now="")})]
+
+
+async def announce_service(user: User) -> None:
+    """An API that somebody else would serve, if he were there."""
+    version = f"v{user.rng.randint(1, 2)}"
+    service = {"name": "absent", "namespace": user.namespace()}
+    spec = {"group": "outside.test", "version": version, "service": service, "insecureSkipTLSVerify": True,
+            "groupPriorityMinimum": 100, "versionPriority": 10}  # fmt: skip
+    await user.create(APISERVICES, {"metadata": {"name": f"{version}.outside.test"}, "spec": spec})
+
+
+async def withdraw_service(user: User) -> None:
+    """One of those, or one that is the server's own: that comes again."""
+    found = [each for each in (await user.client.list(APISERVICES)).items if meta.name(each).endswith(".test")]
+    if found:
+        await user.client.delete(APISERVICES, meta.name(user.rng.choice(found)))
 
 
 def _path(plural: str, namespace: str = "", name: str = "") -> str:
@@ -177,6 +195,13 @@ async def delete_gadget(user: User) -> None:
     user.say(f"deleted {plural} {meta.key(obj)} {options}")
 
 
+async def tidy(user: User) -> None:
+    """Now and then a kind goes with all that is left of it."""
+    if user.rng.random() < 0.5:
+        with contextlib.suppress(NotFound):
+            await undefine(user)
+
+
 class _Collected(NoLook):
     """A child goes only when all that own it are gone, or wait for it to go; or everything of its namespace or its kind goes."""
 
@@ -216,6 +241,13 @@ def unsettled(view: View) -> Iterator[str]:
     for obj in view.all(DEFINITIONS):
         if (meta.condition(obj, "Established") or {}).get("status") != "True":
             yield f"definition {name_of(obj)}: is not established"
+    for obj in view.all(APISERVICES):
+        wanted = "False" if obj["spec"].get("group") == "outside.test" else "True"
+        if (meta.condition(obj, "Available") or {}).get("status") != wanted:
+            yield f"apiservice {name_of(obj)}: is available: {meta.condition(obj, 'Available')}"
+    announced = any(obj["spec"].get("group") == GROUP for obj in view.all(APISERVICES))
+    if announced != bool(there & {GADGETS, HUBS}):
+        yield f"apiservice of {GROUP}: {'is there' if announced else 'is missing'}"
     for resource in (GADGETS, HUBS):
         if resource not in there and view.all(resource):
             yield f"{len(view.all(resource))} {resource} have outlived their definition"
@@ -224,10 +256,11 @@ def unsettled(view: View) -> Iterator[str]:
 SUBJECT = Subject(
     "custom",
     actions=(
-        (create_gadget, 3.0), (create_child, 6.0), (close_circle, 1.0), (disown, 0.5), (delete_gadget, 2.5), (define, 0.7),
-        (undefine, 0.3),
+        (create_gadget, 3.0), (create_child, 6.0), (close_circle, 1.0), (disown, 0.5), (delete_gadget, 2.5), (define, 1.0),
+        (undefine, 0.7), (announce_service, 0.5), (withdraw_service, 0.3),
     ),
-    starts=(define_all,),
+    starts=(define_all, announce_service),
+    tidy=tidy,
     unsettled=unsettled,
     watchers=(_Collected,),
 )  # fmt: skip

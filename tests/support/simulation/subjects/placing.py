@@ -123,6 +123,7 @@ async def mark_pod(user: User) -> None:
 
 async def tidy(user: User) -> None:
     await create_classes(user)
+    await mark_pod(user)
     for pod in (await user.client.list("pods")).items:
         if meta.name(pod).startswith(_PLACED):
             await user.client.delete("pods", meta.name(pod), meta.namespace(pod))
@@ -266,7 +267,7 @@ def unsettled(view: View) -> Iterator[str]:
 SUBJECT = Subject(
     "placing",
     actions=(
-        (create_pod, 8.0), (create_filler, 2.0), (create_claim, 1.5), (evict_many, 3.0), (delete_pod, 2.0), (mark_pod, 0.3),
+        (create_pod, 8.0), (create_filler, 2.0), (create_claim, 1.5), (evict_many, 3.0), (delete_pod, 2.0), (mark_pod, 1.2),
     ),
     starts=(create_classes, create_claim, create_filler),
     tidy=tidy,
