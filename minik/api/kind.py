@@ -108,6 +108,8 @@ class Kind:
 
     default: Callable[[Obj], None] = _nothing
     """Fill in defaults that depend on other fields (those that do not stand in the tables and are already there)."""
+    default_status: Callable[[Obj], None] = _nothing
+    """The same for an update of the status, which alone may be changed: parts that were not asked to change are shared."""
     prepare_create: Callable[[Obj], None] = _nothing
     """Drop or set what a creator may not: typically `status`. Runs after defaulting, before admission."""
     identify: Callable[[Obj], None] = _nothing

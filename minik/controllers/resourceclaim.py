@@ -132,7 +132,10 @@ async def _for_claim(ctx: Context, key: Key) -> Result:
     users = reserved_for(claim)
     living = [user for user in users if await _is_using(ctx, claim, user)]
     had_devices = allocation_of(claim) is not None
-    if not living and (allocation_of(claim) is not None or users):
+    from_scheduler = had_devices and FINALIZER in meta.finalizers(
+        claim
+    )  # what somebody else allocated is theirs to take back
+    if not living and (from_scheduler or users):
         claim = await _write_status(ctx, claim, {"allocation": None, "reservedFor": None, "devices": None})
     elif len(living) < len(users):
         claim = await _write_status(ctx, claim, {"reservedFor": living})

@@ -252,6 +252,7 @@ def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) 
     lifecycle.carry_metadata(draft, old)
     if attributes.subresource == "status":
         draft = lifecycle.with_status(draft, old, kind)
+        kind.default_status(draft)
     elif not attributes.subresource:
         if kind.has_status:
             lifecycle.keep_status(draft, old)

@@ -24,7 +24,7 @@ def api(server: Server, namespace: str) -> Client:
     return Client(server, namespace)
 
 
-def annotations(obj: Obj) -> dict[str, str]:
+def notes(obj: Obj) -> dict[str, str]:
     found: dict[str, str] = obj["metadata"].get("annotations") or {}
     return found
 
@@ -67,9 +67,9 @@ def check_operations(api: Client, plural: str, new: Callable[[str], Obj]) -> Obj
         api.watch(plural, listed["metadata"]["resourceVersion"], selector, everywhere=True) as wide,
     ):
         patched = api.patch(plural, name, {"metadata": {"annotations": {"patched": "true"}}}, MERGE)
-        assert annotations(patched) == {"patched": "true"} | annotations(created)
-        updated = api.change(plural, name, lambda obj: annotations(obj).update(updated="true"))
-        assert annotations(updated)["updated"] == "true"
+        assert notes(patched) == {"patched": "true"} | notes(created)
+        updated = api.change(plural, name, lambda obj: notes(obj).update(updated="true"))
+        assert notes(updated)["updated"] == "true"
         for each in (watch, wide):
             for expected in (patched, updated):
                 type_, obj = each.next("the annotations")
@@ -151,7 +151,7 @@ def test_ingresses(api: Client) -> None:
     balancer = {"ingress": [{"ip": "169.1.1.1"}]}
     body = {"metadata": {"annotations": {"patchedstatus": "true"}}, "status": {"loadBalancer": balancer}}
     patched = api.patch("ingresses", f"{name}/status", body, MERGE)
-    assert (patched["status"]["loadBalancer"], annotations(patched)["patchedstatus"]) == (balancer, "true")
+    assert (patched["status"]["loadBalancer"], notes(patched)["patchedstatus"]) == (balancer, "true")
     balancer = {"ingress": [{"ip": "169.1.1.2"}]}
     updated = api.change("ingresses", name, lambda obj: obj["status"].update(loadBalancer=balancer), "status")
     assert updated["status"]["loadBalancer"] == balancer
@@ -224,10 +224,10 @@ def test_addresses(api: Client) -> None:
     made = api.create("ipaddresses", new(ip, "broadcast"))
     api.create("ipaddresses", new("fe80::42:1dff:fe84:f9e2", "link-local"))
     patched = api.patch("ipaddresses", ip, {"metadata": {"annotations": {"patched": "true"}}}, MERGE)
-    assert annotations(patched)["patched"] == "true"
+    assert notes(patched)["patched"] == "true"
     assert int(patched["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
-    updated = api.change("ipaddresses", ip, lambda obj: annotations(obj).update(updated="true"))
-    assert annotations(updated)["updated"] == "true"
+    updated = api.change("ipaddresses", ip, lambda obj: notes(obj).update(updated="true"))
+    assert notes(updated)["updated"] == "true"
     assert len(api.items("ipaddresses", "type=broadcast")) == 1
     with api.watch("ipaddresses", "", "type=broadcast") as watch:
         assert watch.next()[1]["metadata"]["name"] == ip

@@ -49,6 +49,7 @@ KIND = Kind(
         status_of("Service"),
     ),
     default=service_strategy.default_service,
+    default_status=service_strategy.default_status,
     prepare_create=service_strategy.prepare_create,
     prepare_update=service_strategy.prepare_update,
     validate=validate_service,

@@ -39,10 +39,17 @@ def default_service(service: Obj) -> None:
     if kind == "LoadBalancer":
         if spec.get("allocateLoadBalancerNodePorts") is None:
             spec["allocateLoadBalancerNodePorts"] = True
-        balancer = (service.get("status") or {}).get("loadBalancer") or {}
-        for ingress in balancer.get("ingress") or ():
-            if ingress.get("ip") and ingress.get("ipMode") is None:
-                ingress["ipMode"] = "VIP"
+        default_status(service)
+
+
+def default_status(service: Obj) -> None:
+    """Where packets for the addresses of a load balancer are meant to arrive."""
+    if (service.get("spec") or {}).get("type") != "LoadBalancer":
+        return
+    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    for ingress in balancer.get("ingress") or ():
+        if ingress.get("ip") and ingress.get("ipMode") is None:
+            ingress["ipMode"] = "VIP"
 
 
 def _externally_accessible(spec: Mapping[str, Any], kind: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minik.api.errors import BadRequest
 from minik.server import resources
+from minik.server.admission.service_account import default_account_comes
 from minik.server.core import Core
 from minik.server.decode import decode_kind
 from minik.server.options import field_validation, is_dry_run
@@ -24,4 +25,6 @@ async def create(core: Core, request: Request) -> Response:
         if not namespace:
             raise BadRequest("an empty namespace may not be set during creation")
     request.info.name = metadata.get("name") or ""
+    if kind.resource == "pods":
+        await default_account_comes(core, draft, request.info.namespace)
     return answer(await resources.create(core, draft, attributes(request, dry_run=dry_run)))
