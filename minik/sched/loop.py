@@ -32,8 +32,9 @@ from minik.sched.extender import ExtenderError, agree, consult
 from minik.sched.failures import Failure, Failures, is_like_others
 from minik.sched.figures import Figures
 from minik.sched.follow import Following
-from minik.sched.hints import POD_LEFT, Change, is_helped
+from minik.sched.hints import Change, is_helped
 from minik.sched.hooks import Assumed
+from minik.sched.nominations import Nominations
 from minik.sched.plugins import Plugins
 from minik.sched.preempting import Preempting
 from minik.sched.preemption import BUDGETS, PREEMPTION, Preemption, lower_nominated, plan_preemption
@@ -76,6 +77,7 @@ class Scheduler:
         self._following = Following(informers, self.cluster, self)
         self._binder = Binder(client, clock, self)
         self._preempting = Preempting(client, self.cluster, self)
+        self._nominations = Nominations(self.cluster, self._preempting, self.moved)
         self._tasks = Tasks("sched")
         self._wake = asyncio.Event()
         self._start_at = 0
@@ -139,20 +141,9 @@ class Scheduler:
             self._forget(key, meta.uid(obj))
         elif self.profile_of(obj) is not None:
             pod = PodInfo(obj)
-            self._follow_nomination(pod, before)
+            self._nominations.follow(pod, before)
             self.queue.add(pod, now=self._clock.monotonic())
             self._wake.set()
-
-    def _follow_nomination(self, pod: PodInfo, before: ROObj | None) -> None:
-        """What we nominated ourselves comes back to us here; what somebody else wrote, or we in an earlier life, counts as well."""
-        said = _nominated(pod.obj)
-        held = self.cluster.nomination(pod.uid)
-        if held and (before is None or said == _nominated(before)):
-            self.cluster.nominate(pod, held)
-        elif said and said != held and (before is None or said != _nominated(before)):
-            self.cluster.nominate(pod, said)
-        elif held and not said and not self._preempting.going(pod.uid):
-            self._give_up_nomination(pod.uid)
 
     def has_node(self, obj: ROObj, before: ROObj | None) -> None:
         key, uid = meta.key(obj), meta.uid(obj)
@@ -175,16 +166,7 @@ class Scheduler:
         waiting = self.queue.get(key)
         if waiting is not None and waiting.pod.uid == uid:
             self.queue.discard(key)
-        self._give_up_nomination(uid)
-
-    def _give_up_nomination(self, uid: str, *, taken: str = "") -> None:
-        """The pod waits for no node in particular any more: others may have the room, unless it has `taken` that node."""
-        self._preempting.forget(uid)
-        name = self.cluster.nomination(uid)
-        if name:
-            self.cluster.unnominate(uid)
-            if name != taken:
-                self.moved(Change("pod left", POD_LEFT, others=True, node=self.cluster.get(name)))
+        self._nominations.give_up(uid)
 
     def _settle(self, key: Key, *, node: str) -> None:
         """It is known where the pod is ("": gone): what was assumed is true, or has to be taken back."""
@@ -294,7 +276,7 @@ class Scheduler:
         self.queue.decided(waiting)
         self._failures.changed()
         self.explanations.placed(pod, decision, nominated=self.cluster.nomination(pod.uid), attempts=waiting.attempts)
-        self._give_up_nomination(pod.uid, taken=node)
+        self._nominations.give_up(pod.uid, taken=node)
         steps = [step for step in profile.plugins.steps if step.wants(pod, self.cluster)]
         self.cluster.set_pod(pod, node)
         self.assumed[pod.key] = Assumed(pod, node, steps)
@@ -321,7 +303,7 @@ class Scheduler:
             self._nominate(waiting, plan, profile)
         elif not plan.ineligible and self.cluster.nomination(pod.uid):
             nominated = ""
-            self._give_up_nomination(pod.uid)
+            self._nominations.give_up(pod.uid)
         if plan.victims is None and is_like_others(pod, self.cluster):
             self._failures.put(self.queue.group_of(waiting), failure)
         self._park(waiting, profile, failure, nominated=nominated, quietly=False)
@@ -396,7 +378,7 @@ class Scheduler:
         pod = waiting.pod
         self._failures.changed()
         if self.cluster.nomination(pod.uid) == node:
-            self._give_up_nomination(pod.uid)
+            self._nominations.give_up(pod.uid)
             self._binder.nominate_nowait(pod, "")
         self.queue.wake(pod.key, now=self._clock.monotonic())
         self._wake.set()
@@ -407,7 +389,3 @@ class Scheduler:
         self.queue.retry(waiting, now=self._clock.monotonic())
         recorder = self._recorders[waiting.pod.spec.get("schedulerName") or DEFAULT_NAME]
         recorder.event(self._current(waiting.pod), "Warning", "FailedScheduling", message, action="Scheduling")
-
-
-def _nominated(obj: ROObj) -> str:
-    return (obj.get("status") or {}).get("nominatedNodeName") or ""
