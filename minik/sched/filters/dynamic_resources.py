@@ -16,7 +16,8 @@ from minik.api.errors import NotFound
 from minik.api.meta import Key, Obj, ROObj
 from minik.api.resource_v1.resourceclaim import MAX_RESERVED, RESOURCE, allocation_of, reserved_for
 from minik.client.client import Client
-from minik.sched.devices import AllocationError, Devices, allocate, usable_on
+from minik.sched.allocator import AllocationError, allocate
+from minik.sched.devices import Devices, usable_on
 from minik.sched.hooks import BindStep, Follower, Helped
 from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo

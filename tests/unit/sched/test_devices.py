@@ -13,7 +13,8 @@ from minik.api.meta import Key, Obj
 from minik.client.manager import Manager
 from minik.controllers import garbagecollector, resourceclaim
 from minik.metrics import Metrics
-from minik.sched.devices import AllocationError, Devices, allocate
+from minik.sched.allocator import AllocationError, allocate
+from minik.sched.devices import Devices
 from minik.sched.snapshot import NodeInfo
 from tests.support.cluster import named
 from tests.support.objects import node as node_object
