@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from minik.api import meta
+from minik.api.apiregistration_v1.apiservice import AVAILABLE
 from minik.api.errors import StatusError
 from minik.api.meta import Obj, ROObj
 from minik.api.versions import preferred_first
@@ -95,6 +96,8 @@ class Documents:
         fresh = self._asked[group_version, path] = _Asked(
             spec, now, asked.document if asked is not None else None, True
         )
+        if (meta.condition(apiservice, AVAILABLE) or {}).get("status") == "False":
+            return fresh  # nobody is made to wait for a server of which it is known that it does not answer
         request = Request("GET", path, {}, {}, decoded=True, user=_ASKER, info=RequestInfo("get", path))
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):

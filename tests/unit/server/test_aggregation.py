@@ -262,6 +262,15 @@ async def test_discovery_of_a_server_that_does_not_answer_is_stale(world: World)
     assert versions == [{"version": VERSION, "resources": [], "freshness": "Stale"}]
 
 
+async def test_a_server_that_is_known_to_be_ill_is_not_asked_what_it_serves(world: World) -> None:
+    await world.client.create(RESOURCE, apiservice(world.bundle))
+    condition = {"type": "Available", "status": "False", "reason": "MissingEndpoints", "message": ""}
+    await world.client.patch_status(RESOURCE, NAME, "", {"status": {"conditions": [condition]}})
+    async with world.session.get(f"{world.base}/apis", headers={"Accept": AGGREGATED}) as answer:
+        assert (await answer.json(content_type=None))["items"][-1]["versions"][0]["freshness"] == "Stale"
+    assert not world.other.asked
+
+
 async def test_availability(world: World) -> None:
     client, run = world.client, world.run
     controllers = (apiserviceavailability.CONTROLLER, apiserviceregistration.CONTROLLER)
