@@ -27,6 +27,8 @@ CLASSES, BUDGETS, CLAIMS = "priorityclasses.scheduling.k8s.io", "poddisruptionbu
 _GROUP, _PLACED = "simulation.test/group", "place-"
 _HOST = "kubernetes.io/hostname"
 _EVICTED = ("EvictionByEvictionAPI", "PreemptionByScheduler")
+_FILLERS = 4
+"""For so many there is room in the end."""
 _AT_ONCE = 0.5
 """Seconds between the mark of an eviction and the deletion that it is, if nothing is cut off in between."""
 
@@ -127,10 +129,11 @@ async def tidy(user: User) -> None:
     for pod in (await user.client.list("pods")).items:
         if meta.name(pod).startswith(_PLACED):
             await user.client.delete("pods", meta.name(pod), meta.namespace(pod))
-    for deployment in (await user.client.list("deployments.apps")).items:
-        if meta.name(deployment).startswith("filler-") and deployment["spec"]["replicas"] > 1:
-            patch = {"spec": {"replicas": 1}}
-            await user.client.patch("deployments.apps", meta.name(deployment), meta.namespace(deployment), patch)
+    every = (await user.client.list("deployments.apps")).items
+    fillers = [each for each in every if meta.name(each).startswith("filler-")]
+    for number, filler in enumerate(fillers):
+        patch = {"spec": {"replicas": int(number < _FILLERS)}}
+        await user.client.patch("deployments.apps", meta.name(filler), meta.namespace(filler), patch)
 
 
 class _Room(NoLook):

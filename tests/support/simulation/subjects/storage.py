@@ -109,16 +109,17 @@ async def delete_volume(user: User) -> None:
 
 async def tidy(user: User) -> None:
     """Pods that nobody will ever give a volume go; so do volumes that were deleted while a claim had them, with their claims."""
-    claims = {(meta.namespace(c), meta.name(c)): c for c in (await user.client.list(CLAIMS)).items}
     going = {meta.name(volume) for volume in (await user.client.list(VOLUMES)).items if meta.is_deleting(volume)}
-    for pod in (await user.client.list("pods")).items:
-        if meta.name(pod).startswith(_USER):
-            mine = [claims.get((meta.namespace(pod), name)) for name in pods.claim_names(pod)]
-            if not all(c is not None and volumes.is_bound(c) and volumes.volume_name(c) not in going for c in mine):
-                await user.client.delete("pods", meta.name(pod), meta.namespace(pod))
-    for claim in claims.values():
-        if volumes.volume_name(claim) in going:
+    for claim in (await user.client.list(CLAIMS)).items:
+        if volumes.volume_name(claim) in going and not meta.is_deleting(claim):
             await user.client.delete(CLAIMS, meta.name(claim), meta.namespace(claim))
+    claims = (await user.client.list(CLAIMS)).items
+    good = {(meta.namespace(c), meta.name(c)) for c in claims if volumes.is_bound(c) and not meta.is_deleting(c)}
+    for pod in (await user.client.list("pods")).items:
+        if meta.name(pod).startswith(_USER) and not all(
+            (meta.namespace(pod), name) in good for name in pods.claim_names(pod)
+        ):
+            await user.client.delete("pods", meta.name(pod), meta.namespace(pod))
 
 
 # --- the driver --------------------------------------------------------------------------------------------------------
