@@ -5,7 +5,7 @@ What to do is decided in `common/daemon_plan.py`; revisions are kept by `common/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from minik.api import meta
@@ -65,8 +65,39 @@ class Pauses:
         fresh = not seconds or now - since > 2 * LONGEST_PAUSE
         of_set[which] = FIRST_PAUSE if fresh else min(2 * seconds, LONGEST_PAUSE), now
 
+
+@dataclass(slots=True)
+class Names:
+    """Which pod of the present revision each node had last, so that the next one there is not given its name: whoever waits for a
+    pod to be gone looks for its name. (After a restart nothing is known of pods that have gone, and a name may come back.)"""
+
+    last: dict[Key, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    """DaemonSet → (revision hash, node → uid)."""
+
+    def note(self, daemon_set: ROObj, state: Daemons) -> Mapping[str, str]:
+        """Node → the uid of its last pod, as far as it has gone; the pods that are there now are remembered for the next time."""
+        known = self.last.get(meta.key(daemon_set))
+        uids = dict(known[1]) if known is not None and known[0] == state.hash else {}
+        there = {meta.uid(pod) for of_node in state.everywhere.values() for pod in of_node}
+        gone = {node: uid for node, uid in uids.items() if uid not in there}
+        for node, of_node in state.everywhere.items():
+            for pod in of_node:
+                if meta.labels(pod).get(HASH) == state.hash:
+                    uids[node] = meta.uid(pod)
+        self.last[meta.key(daemon_set)] = state.hash, uids
+        return gone
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the controller remembers of its DaemonSets."""
+
+    names: Names = field(default_factory=Names)
+    pauses: Pauses = field(default_factory=Pauses)
+
     def forget(self, key: Key) -> None:
-        self.known.pop(key, None)
+        self.names.last.pop(key, None)
+        self.pauses.known.pop(key, None)
 
 
 def _selector(daemon_set: ROObj) -> Selector:
@@ -75,9 +106,9 @@ def _selector(daemon_set: ROObj) -> Selector:
 
 async def reconcile(ctx: Context, key: Key) -> Result:
     daemon_set = ctx.cache(DAEMON_SETS).get(key)
-    pauses: Pauses = ctx.state
+    memory: Memory = ctx.state
     if daemon_set is None:
-        pauses.forget(key)
+        memory.forget(key)
         return DONE
     revisions = await own_revisions(ctx, daemon_set, _selector(daemon_set))
     if meta.is_deleting(daemon_set):
@@ -93,7 +124,7 @@ async def reconcile(ctx: Context, key: Key) -> Result:
         revision_hash=meta.labels(current).get(HASH, ""), now=ctx.clock.now(),
     )  # fmt: skip
     moment = ctx.clock.monotonic()
-    plan = plan_daemons(state, pause=lambda node: pauses.left(daemon_set, node, moment))
+    plan = plan_daemons(state, pause=lambda node: memory.pauses.left(daemon_set, node, moment))
     await _apply(ctx, state, plan)
     status = plan_daemon_status(state, collisions=collisions)
     if status != daemon_set.get("status"):
@@ -111,12 +142,16 @@ async def _apply(ctx: Context, state: Daemons, plan: DaemonPlan) -> None:
     daemon_set = state.daemon_set
     for type_, reason, message in plan.events:
         ctx.recorder.event(daemon_set, type_, reason, message)
-    there = state.everywhere
-    new = [daemon_pod(daemon_set, node, state.hash, there=there.get(node, ())) for node in plan.create]
+    memory: Memory = ctx.state
+    there, gone = state.everywhere, memory.names.note(daemon_set, state)
+    new = [
+        daemon_pod(daemon_set, node, state.hash, there=there.get(node, ()), after=gone.get(node, ""))
+        for node in plan.create
+    ]
     _, failure = await in_batches([lambda pod=pod: create_settled(ctx, daemon_set, pod) for pod in new])  # type: ignore[misc]  # binds the pod
     for pod in plan.delete:
         if pods.phase(pod) == "Failed":
-            ctx.state.note(daemon_set, pods.node_name(pod), ctx.clock.monotonic())
+            memory.pauses.note(daemon_set, pods.node_name(pod), ctx.clock.monotonic())
     results = await at_once([lambda pod=pod: delete_pod(ctx, daemon_set, pod) for pod in plan.delete])  # type: ignore[misc]  # binds the pod
     for error in (failure, *results):
         if error is not None:
@@ -145,7 +180,7 @@ CONTROLLER = Controller(
     ],
     reconcile=reconcile,
     indexes={"pods": {ORPHANS: claims.orphans}, REVISIONS: {ORPHANS: claims.orphans}},
-    state=lambda _setup: Pauses(),
+    state=lambda _setup: Memory(),
     rbac=[
         can("create,delete,list,patch,watch", "pods"),
         can("create,delete,get,list,patch,watch", REVISIONS),

@@ -120,6 +120,9 @@ def test_daemons_run_everywhere_and_are_made_again(api: Client) -> None:
     api.put("pods", victim, "status")
     until(lambda: not api.exists("pods", victim["metadata"]["name"]), "the failed pod gone")
     everywhere(api, daemons)
+    assert not api.exists("pods", victim["metadata"]["name"]), (
+        "nor does its name come back: upstream's test looks every second"
+    )
     api.delete_and_wait("daemonsets", "daemon-set")
 
 

@@ -81,11 +81,13 @@ def _node_affinity(spec: ROObj) -> dict[str, Any]:
     return (spec.get("affinity") or {}).get("nodeAffinity") or {}
 
 
-def daemon_pod(daemon_set: ROObj, node: str, revision_hash: str, *, there: Sequence[ROObj] = ()) -> Obj:
-    """A new pod that only that node can take; the scheduler binds it. `there`: the pods that the node has already; the name follows
-    from them (`settled_names.py`)."""
+def daemon_pod(
+    daemon_set: ROObj, node: str, revision_hash: str, *, there: Sequence[ROObj] = (), after: str = ""
+) -> Obj:
+    """A new pod that only that node can take; the scheduler binds it. `there`: the pods that the node has already; `after`: the uid of
+    one of that revision that has gone. The name follows from them (`settled_names.py`)."""
     pod = pod_from_template(daemon_set)
-    known = sorted(meta.uid(each) for each in there)
+    known = sorted(meta.uid(each) for each in there) + ([after] if after else [])
     suffix = settled_suffix(meta.uid(daemon_set), node, revision_hash, *known)
     pod["metadata"]["name"] = f"{meta.name(daemon_set)[:57]}-{suffix}"
     labels = {**(pod["metadata"].get("labels") or {}), HASH: revision_hash}

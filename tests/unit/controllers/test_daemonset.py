@@ -293,6 +293,21 @@ async def test_a_second_revision_of_the_same_data_restarts_nothing() -> None:
         assert sorted(r["revision"] for r in (await c.client.list(REVISIONS, "default")).items) == [2, 3]
 
 
+async def test_a_pod_is_not_made_again_under_its_name() -> None:
+    """Whoever waits for a failed or deleted pod to be gone asks for its name, and not all the time."""
+    async with control_plane(daemonset.CONTROLLER, Nodes().controller) as c:
+        await _nodes(c, "a")
+        await c.create(DAEMON_SETS, a_set())
+        seen = []
+        for _ in range(4):
+            await c.settle(5)
+            (name,) = await c.names("pods", "default")
+            seen.append(name)
+            await c.client.patch_status("pods", name, "default", {"status": {"phase": "Failed"}}, type="merge")
+            await c.settle(900)
+        assert len(set(seen)) == 4
+
+
 @pytest.mark.parametrize(("before", "late"), [(True, 0.0), (False, 0.0), (False, 0.5)])
 async def test_no_node_gets_two_pods_wherever_the_controller_dies(before: bool, late: float) -> None:
     fatal, died = 1, True
