@@ -4,6 +4,8 @@
     scripts/simulate --seeds 1000 --start 5000      seeds 5000 to 5999
     scripts/simulate --seed 123 --trace FILE        one seed, every line of its history and log in FILE
     scripts/simulate --seeds 3 --minutes 60         an hour of cluster time each
+    scripts/simulate --seeds 50 --subject quotas    people who care for quotas
+    scripts/simulate --seeds 50 --gentle            only the server, its disk and the way to it fail
 
 Exit status 1 if a seed failed.
 """

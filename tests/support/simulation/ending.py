@@ -104,6 +104,8 @@ def _budget(_view: View, obj: ROObj) -> str:
 
 
 def _autoscaler(_view: View, obj: ROObj) -> str:
+    if (meta.condition(obj, "AbleToScale") or {}).get("status") != "True":
+        return f"{meta.name(obj)}: has nothing to scale"
     return f"{meta.name(obj)}: {_counts(obj, 'currentReplicas', 'desiredReplicas')}"
 
 

@@ -1,4 +1,4 @@
-"""A Job never counts a pod twice, at no revision. Fed by `monitors.py` with every event of pods and Jobs."""
+"""A Job never counts a pod twice, and no two pods work on one index, at no revision. `monitors.py` tells it every event of both."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from minik.api.core_v1 import pods
 from minik.api.meta import ROObj
 
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
+INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 @dataclass
@@ -21,6 +22,8 @@ class _Seen:
     ended: set[str] = field(default_factory=set)
     """Failed, or deleted before they had ended."""
     counted: tuple[int, int] = (0, 0)
+    indexes: dict[str, set[str]] = field(default_factory=dict)
+    """Completion index → the pods that are at work on it."""
 
 
 class JobMonitor:
@@ -37,11 +40,21 @@ class JobMonitor:
             return
         seen = self._jobs.setdefault(job, _Seen())
         seen.known.add(meta.uid(pod))
+        self._index(job, seen, pod, is_at_work=pods.is_active(pod) and not is_gone)
         phase = pods.phase(pod)
         if phase == "Succeeded":
             seen.succeeded.add(meta.uid(pod))
         elif phase == "Failed" or meta.is_deleting(pod) or is_gone:
             seen.ended.add(meta.uid(pod))
+
+    def _index(self, job: str, seen: _Seen, pod: ROObj, *, is_at_work: bool) -> None:
+        index = meta.labels(pod).get(INDEX)
+        if index is None:
+            return
+        at_work = seen.indexes.setdefault(index, set())
+        (at_work.add if is_at_work else at_work.discard)(meta.uid(pod))
+        if len(at_work) > 1:
+            self._problem(f"pod {meta.key(pod)} is the {len(at_work)}th at work on index {index} of job {job}")
 
     def job(self, job: ROObj) -> None:
         """A state of a Job."""

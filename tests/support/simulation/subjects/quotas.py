@@ -66,6 +66,16 @@ async def delete_range(user: User) -> None:
     await user.delete(RANGES)
 
 
+async def resize_pod(user: User) -> None:
+    """In place, if its quota lets it."""
+    pod = await user.some("pods")
+    if pod is not None:
+        container = {"name": "c", "resources": {"requests": {"cpu": user.rng.choice(("50m", "200m", "600m"))}}}
+        patch = {"spec": {"containers": [container]}}
+        name, namespace = meta.name(pod), meta.namespace(pod)
+        await user.client.patch("pods", name, namespace, patch, type="strategic", subresource="resize")
+
+
 async def tidy(user: User) -> None:
     """Room for everything, and requests for what names none."""
     for quota in (await user.client.list(QUOTAS)).items:
@@ -146,7 +156,7 @@ def unsettled(view: View) -> Iterator[str]:
 SUBJECT = Subject(
     "quotas",
     actions=(
-        (create_quota, 2.0), (change_quota, 2.0), (delete_quota, 0.5), (create_range, 1.0), (delete_range, 0.5),
+        (resize_pod, 2.0), (create_quota, 2.0), (change_quota, 2.0), (delete_quota, 0.5), (create_range, 1.0), (delete_range, 0.5),
     ),
     starts=(create_quota,),
     tidy=tidy,
