@@ -32,7 +32,7 @@ def test_deployments_stay_available_while_nobody_takes_their_pods(start: int) ->
     check(*(Plan(seed, faults=False) for seed in range(start, start + BLOCK)))
 
 
-@pytest.mark.parametrize("start", range(0, 30, BLOCK), ids=lambda start: f"{start}-{start + BLOCK - 1}")
+@pytest.mark.parametrize("start", range(0, 20, BLOCK), ids=lambda start: f"{start}-{start + BLOCK - 1}")
 def test_deployments_stay_available_while_the_server_and_the_way_to_it_fail(start: int) -> None:
     check(*(Plan(seed, gentle=True) for seed in range(start, start + BLOCK)))
 

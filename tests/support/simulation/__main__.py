@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--pace", type=float, metavar="S", help="seconds between two things that a person does; else by the seed"
     )
+    parser.add_argument("--fault-pace", type=float, metavar="S", help="seconds between two faults; else by the seed")
     parser.add_argument("--calm", action="store_true", help="no faults: Deployments must stay available throughout")
     parser.add_argument(
         "--gentle", action="store_true", help="nobody and nothing touches pods: the same, with other faults"
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in seeds:
         plan = Plan(
             seed, minutes=options.minutes, nodes=options.nodes, pace=options.pace, faults=not options.calm,
-            story=options.story, gentle=options.gentle, subjects=options.subject and tuple(options.subject),
+            fault_pace=options.fault_pace, story=options.story, gentle=options.gentle, subjects=options.subject and tuple(options.subject),
         )  # fmt: skip
         with contextlib.ExitStack() as stack:
             trace = stack.enter_context(options.trace.open("wb")) if options.trace is not None else None

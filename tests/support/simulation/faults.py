@@ -39,6 +39,7 @@ class Faults:
         """Let things go wrong until the loop's time is `until`."""
         loop, rng = asyncio.get_running_loop(), self.rng
         pause = rng.choice((3.0, 8.0, 20.0))
+        pause = self._simulation.plan.fault_pace or pause
         chosen = sorted(
             rng.sample(range(len(_FAULTS)), rng.randint(2, len(_FAULTS)))
         )  # swarm: not every run has every fault

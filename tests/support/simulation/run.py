@@ -58,6 +58,8 @@ class Plan:
     nodes: int | None = None
     pace: float | None = None
     """Seconds between two things that a person does."""
+    fault_pace: float | None = None
+    """Seconds between two things that go wrong."""
     faults: bool = True
     """Without, people are gentle, too."""
     gentle: bool = False
@@ -77,6 +79,7 @@ class Plan:
         words += ["--minutes", str(self.minutes)] if self.minutes is not None else []
         words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
         words += ["--pace", str(self.pace)] if self.pace is not None else []
+        words += ["--fault-pace", str(self.fault_pace)] if self.fault_pace is not None else []
         words += ["--story"] if self.story else []
         words += ["--gentle"] if self.gentle else []
         words += [word for subject in self.subjects or () for word in ("--subject", subject)]
