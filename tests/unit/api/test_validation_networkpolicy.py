@@ -29,7 +29,7 @@ def block(cidr: str, *but: str) -> dict[str, Any]:
         (policy(policyTypes=["Sideways"]), "spec.policyTypes[0]", 'supported values: "Egress", "Ingress"'),
         (ingress(ports=[{"protocol": "ICMP"}]), "spec.ingress[0].ports[0].protocol", 'supported values: "SCTP", "TCP", "UDP"'),
         (ingress(ports=[{"port": 0}]), "spec.ingress[0].ports[0].port", "must be between 1 and 65535, inclusive"),
-        (ingress(ports=[{"port": "-"}]), "spec.ingress[0].ports[0].port", "must contain at least one letter"),
+        (ingress(ports=[{"port": "123"}]), "spec.ingress[0].ports[0].port", "must contain at least one letter"),
         (ingress(ports=[{"port": 80, "endPort": 70000}]), "spec.ingress[0].ports[0].endPort", "must be between 1 and 65535"),
         (ingress(ports=[{"port": 80, "endPort": 79}]), "spec.ingress[0].ports[0].endPort", "must be greater than or equal to `port`"),
         (ingress(**{"from": [{}]}), "spec.ingress[0].from[0]", "must specify a peer"),
