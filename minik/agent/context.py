@@ -75,14 +75,17 @@ class NodeContext:
         return PodFacts(self.name, self.node_ip, pod_ip, self.cpus, self.memory)
 
     def pod_ip(self, pod: ROObj) -> str:
-        """The address of a pod that lives: the node's for pods of the host network, what its sandbox has, or a new one."""
+        """The address of a pod that lives: the node's for pods of the host network, what its sandbox has; for another sandbox that of
+        the one before, unless the node's range is another one by now; or a new one."""
         if pod["spec"].get("hostNetwork"):
             return self.node_ip
         uid = pod["metadata"]["uid"]
         for sandbox in self.observations.pod(uid).sandboxes:
             if address := sandbox.labels.get(names.POD_IP):
                 self.network.adopt(uid, address)
-                return address
+                if sandbox.state == "running":
+                    return address
+                break
         return self.network.allocate(uid)
 
     def sandbox_ip(self, pod: ROObj) -> str:

@@ -41,10 +41,12 @@ class Ipam:
         return str(self._network[1])
 
     def allocate(self, uid: str) -> str:
-        """The address of `uid`, chosen if it has none. Raises NoFreeAddress."""
+        """The address of `uid`, chosen if it has none, or one of a CIDR that was the node's before and may be another's by now. Raises
+        NoFreeAddress."""
         address = self._held.get(uid)
-        if address is None:
+        if address is None or ipaddress.ip_address(address) not in self._network:
             address = self._free()
+            self.release(uid)
             self._hold(uid, address)
         return address
 

@@ -45,7 +45,7 @@ def test_an_address_two_pods_claim_is_free_when_both_are_gone() -> None:
 def test_an_address_of_an_earlier_range_is_kept_but_never_given_out() -> None:
     ipam = Ipam("10.244.7.0/29")
     ipam.adopt("old", "10.244.9.9")
-    assert ipam.allocate("old") == "10.244.9.9"
+    assert dict(ipam.addresses()) == {"old": "10.244.9.9"}
     ipam.release("old")
     assert {ipam.allocate(uid) for uid in "abcde"} == {f"10.244.7.{n}" for n in range(2, 7)}
 
@@ -69,3 +69,11 @@ async def test_the_fake_network_has_addresses_and_says_that_it_has_no_sockets() 
     await network.detach("a")
     await network.detach("a")
     assert await network.attached() == {}
+
+
+def test_a_new_sandbox_gets_no_address_of_a_range_that_the_node_had_before() -> None:
+    """Its Node was deleted and made anew: the old range may be another node's now."""
+    ipam = Ipam("10.244.7.0/24")
+    ipam.adopt("old", "10.244.9.9")
+    assert ipam.allocate("old") == "10.244.7.2" == ipam.allocate("old")
+    assert dict(ipam.addresses()) == {"old": "10.244.7.2"}
