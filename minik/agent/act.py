@@ -48,7 +48,7 @@ from minik.agent.plan import all_containers, init_containers, is_sidecar
 from minik.agent.probes import Target
 from minik.agent.resources import container_limits
 from minik.agent.security import container_security
-from minik.agent.sources import fetch
+from minik.agent.sources import fetch, runtime_handler
 from minik.agent.volumes.payload import VolumeError
 from minik.api import meta
 from minik.api.errors import StatusError
@@ -138,8 +138,16 @@ class Actor:
         is_host = bool(spec.get("hostNetwork"))
         labels = names.labels(ctx.name, pod, names.SANDBOX, attempt)
         labels[names.POD_IP] = ctx.pod_ip(pod)
+        try:
+            runtime = await runtime_handler(ctx.client, pod)
+        except RuntimeFailure as error:
+            self._delay_pod(pod, memory, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            return
+        if runtime:
+            labels[names.RUNTIME] = runtime
         sandbox = SandboxSpec(
             name=names.container_name(pod, names.SANDBOX, attempt),
+            runtime=runtime,
             labels=labels,
             hostname="" if is_host else pod_hostname(pod, ctx.name)[0],
             host_network=is_host,
@@ -317,6 +325,7 @@ class Actor:
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or "",
+            runtime=sandbox.labels.get(names.RUNTIME, ""),
         )
 
     def _read_profile(self, name: str) -> str:

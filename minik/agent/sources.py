@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from minik.agent.containers.base import RuntimeFailure
 from minik.agent.env import Reference
 from minik.agent.volumes.payload import TokenRef, VolumeError
 from minik.aio import Tasks
 from minik.api import meta
 from minik.api.errors import NotFound, StatusError
 from minik.api.meta import Key, ROObj
+from minik.api.node_v1 import runtimeclass
 from minik.api.times import parse_time
 from minik.client.client import Client
 from minik.client.informer import Informer
@@ -34,6 +36,19 @@ async def fetch(client: Client, namespace: str, reference: Reference) -> ROObj |
         return await client.get(reference.resource, reference.name, namespace)
     except NotFound:
         return None
+
+
+async def runtime_handler(client: Client, pod: ROObj) -> str:
+    """What the pod's RuntimeClass calls its handler: a runtime that the engine knows by that name; "" without a class. RuntimeFailure
+    when the class is gone."""
+    name = pod["spec"].get("runtimeClassName")
+    if not name:
+        return ""
+    try:
+        handler: str = (await client.get(runtimeclass.RESOURCE, name))["handler"]
+    except NotFound:
+        raise RuntimeFailure(f'failed to get sandbox runtime: RuntimeClass "{name}" not found') from None
+    return handler
 
 
 @dataclass(slots=True, eq=False)

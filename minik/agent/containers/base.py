@@ -98,6 +98,8 @@ class SandboxSpec:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""
     shm_size: int = 0
+    runtime: str = ""
+    """Which of the engine's runtimes; "" is the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,8 @@ class ContainerSpec:
     cgroup_parent: str = ""
     devices: Sequence[str] = ()
     stop_signal: str = ""
+    runtime: str = ""
+    """That of the sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,8 @@ def sandbox_body(spec: SandboxSpec, image: str) -> Json:
         host["Sysctls"] = dict(spec.sysctls)
     if spec.cgroup_parent:
         host["CgroupParent"] = spec.cgroup_parent
+    if spec.runtime:
+        host["Runtime"] = spec.runtime
     if spec.shm_size:
         host["ShmSize"] = spec.shm_size
     body: Json = {"Image": image, "Labels": dict(spec.labels), "HostConfig": host}
@@ -111,6 +113,8 @@ def container_body(spec: ContainerSpec) -> Json:
         host["PidMode"] = joined
     if spec.cgroup_parent:
         host["CgroupParent"] = spec.cgroup_parent
+    if spec.runtime:
+        host["Runtime"] = spec.runtime
     if spec.mounts:
         host["Mounts"] = [
             {

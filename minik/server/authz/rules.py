@@ -36,7 +36,7 @@ _OPEN_PATHS = frozenset({"/", "/api", "/apis", "/version", "/healthz", "/livez",
 _OPEN_PREFIXES = ("/api/", "/apis/", "/openapi/", "/healthz/", "/livez/", "/readyz/", "/.well-known/", "/openid/")
 _ADMINISTRATORS_PREFIX = "/minik/"
 _SELF_REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
-_NODE_READS = frozenset({"nodes", "services", "endpoints", "endpointslices", "namespaces"})
+_NODE_READS = frozenset({"nodes", "services", "endpoints", "endpointslices", "namespaces", "runtimeclasses"})
 BY_NODE = "spec.nodeName"
 
 Authorize = Callable[[User, RequestInfo, str], bool]

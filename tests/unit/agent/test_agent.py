@@ -139,6 +139,45 @@ async def test_pods_run_and_go() -> None:
         assert list(agent.observations.pods()) == []
 
 
+async def test_a_pod_has_the_runtime_of_its_class() -> None:
+    async with cluster() as c:
+        agent = c.agent(c.runtime())
+        await c.start(agent)
+        body = {"metadata": {"name": "sandboxed"}, "handler": "runsc"}
+        await c.client.create(
+            "runtimeclasses.node.k8s.io", {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", **body}
+        )
+        spec = {"nodeName": "n1", "runtimeClassName": "sandboxed", "containers": [{"name": "web", "image": "nginx"}]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
+        await c.client.create("pods", {**pod, "metadata": {"name": "a", "namespace": "default"}})
+        await c.until(lambda: c.is_running("a"))
+        assert agent.find_sandbox("default", "a", "").labels["minik.runtime"] == "runsc"
+
+
+async def test_a_pod_waits_for_its_runtime_class() -> None:
+    """It was there when the pod was admitted."""
+    async with cluster() as c:
+        body = {"metadata": {"name": "gone"}, "handler": "runsc"}
+        await c.client.create(
+            "runtimeclasses.node.k8s.io", {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", **body}
+        )
+        spec = {"nodeName": "n1", "runtimeClassName": "gone", "containers": [{"name": "web", "image": "nginx"}]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
+        await c.client.create("pods", {**pod, "metadata": {"name": "a", "namespace": "default"}})
+        await c.client.delete("runtimeclasses.node.k8s.io", "gone")
+        await c.start(c.agent(c.runtime()))
+
+        async def is_told() -> bool:
+            events = await c.client.list("events", "default")
+            return any(each["reason"] == "FailedCreatePodSandBox" for each in events.items)
+
+        await c.until(is_told)
+        found = await c.client.list("events", "default")
+        [event] = [each for each in found.items if each["reason"] == "FailedCreatePodSandBox"]
+        assert event["message"].endswith('failed to get sandbox runtime: RuntimeClass "gone" not found')
+        assert (await c.client.get("pods", "a", "default"))["status"]["phase"] == "Pending"
+
+
 async def test_one_write_brings_a_pod_up() -> None:
     async with cluster() as c:
         await c.start(c.agent(c.runtime()))

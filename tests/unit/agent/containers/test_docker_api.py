@@ -61,6 +61,12 @@ def test_sandbox_in_the_hosts_namespaces() -> None:
     assert "NetworkDisabled" not in body and "Hostname" not in body
 
 
+def test_the_runtime_of_a_pod() -> None:
+    sandbox = api.sandbox_body(SandboxSpec(name="s", labels={}, runtime="runsc"), "pause")
+    container = api.container_body(ContainerSpec(name="c", image="i", sandbox="s", labels={}, runtime="runsc"))
+    assert sandbox["HostConfig"]["Runtime"] == container["HostConfig"]["Runtime"] == "runsc"
+
+
 def test_plain_container() -> None:
     spec = ContainerSpec(name="c", image="sha256:1", sandbox="s1", labels=LABELS)
     assert api.container_body(spec) == {
