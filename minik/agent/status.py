@@ -23,6 +23,7 @@ from minik.api.times import format_time
 
 EPOCH = "1970-01-01T00:00:00Z"
 _OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+_OF_CONTAINERS = ("Ready", "ContainersReady")
 _OF_OTHERS = ("resourceClaimStatuses", "extendedResourceClaimStatus")
 
 
@@ -137,7 +138,10 @@ def _container_status(
     else:
         status["state"] = {"terminated": terminated_state(newest, messages.get(newest.id, ""))}
         is_ready = is_init and exit_code(newest) == 0
-    status["lastState"] = {"terminated": terminated_state(last, messages.get(last.id, ""))} if last is not None else {}
+    if last is not None:
+        status["lastState"] = {"terminated": terminated_state(last, messages.get(last.id, ""))}
+    else:
+        status["lastState"] = _told_last(status_of(pod, name), f"docker://{newest.id}", now)
     status["ready"] = is_ready
     status["restartCount"] = attempt_of(newest)
     status["image"] = container.get("image", "")
@@ -147,12 +151,40 @@ def _container_status(
     return status
 
 
+def _told_last(known: Mapping[str, Any] | None, current: str, now: datetime) -> Any:
+    """`lastState` of a container whose predecessor the engine no longer has: what was said of that one stays."""
+    if known is None or not known.get("containerID"):
+        return {}
+    if known["containerID"] == current:
+        return known.get("lastState") or {}
+    return _end_of(known, now)
+
+
+def _end_of(known: Mapping[str, Any], now: datetime) -> Any:
+    """How a container that the engine no longer has ended, by what was last said of it (kubelet's ContainerStatusUnknown)."""
+    state = known.get("state") or {}
+    if state.get("terminated"):
+        return state
+    if not state.get("running"):
+        return known.get("lastState") or {}
+    return {
+        "terminated": {
+            "exitCode": 137,
+            "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the pod was deleted.  The container used to be Running",
+            "startedAt": state["running"].get("startedAt") or EPOCH,
+            "finishedAt": format_time(now),
+            "containerID": known["containerID"],
+        }
+    }
+
+
 def _waiting(waiting: Waiting) -> Obj:
     return {"reason": waiting.reason, **({"message": waiting.message} if waiting.message else {})}
 
 
 def _unseen_status(pod: ROObj, container: Mapping[str, Any], waiting: Waiting, now: datetime) -> Obj:
-    """Of a container the engine knows nothing of: never made, or removed behind our back (kubelet's ContainerStatusUnknown)."""
+    """Of a container the engine knows nothing of: never made, or removed behind our back."""
     known = status_of(pod, container["name"])
     blank: Obj = {
         "name": container["name"],
@@ -169,20 +201,9 @@ def _unseen_status(pod: ROObj, container: Mapping[str, Any], waiting: Waiting, n
     state = known.get("state") or {}
     if state.get("terminated"):
         return meta.draft(known)
-    last: Any = known.get("lastState") or {}
-    if state.get("running"):
-        last = {
-            "terminated": {
-                "exitCode": 137,
-                "reason": "ContainerStatusUnknown",
-                "message": "The container could not be located when the pod was deleted.  The container used to be Running",
-                "startedAt": state["running"].get("startedAt") or EPOCH,
-                "finishedAt": format_time(now),
-                "containerID": known["containerID"],
-            }
-        }
-        if meta.is_deleting(pod) or is_terminal(pod):
-            return {**meta.draft(known), "ready": False, "started": False, "state": last, "lastState": {}}
+    last = _end_of(known, now)
+    if state.get("running") and (meta.is_deleting(pod) or is_terminal(pod)):
+        return {**meta.draft(known), "ready": False, "started": False, "state": last, "lastState": {}}
     return {
         **blank,
         "lastState": last,
@@ -280,8 +301,9 @@ def _conditions(
         "Ready": _ready(phase, unready, pod, old),
         "PodScheduled": (True, "", ""),
     }
+    started = max((s["state"]["running"]["startedAt"] for s in statuses if "running" in s["state"]), default="")
     conditions = [
-        _condition(old.get(kind), kind, verdict, pod["metadata"].get("generation"), now)
+        _condition(old.get(kind), kind, verdict, pod["metadata"].get("generation"), now, since=started)
         for kind, verdict in wanted.items()
     ]
     return [*conditions, *(meta.draft(c) for kind, c in old.items() if kind not in _OWNED)]
@@ -338,8 +360,9 @@ def _ready(phase: str, unready: Sequence[str], pod: ROObj, old: Mapping[Any, Map
 
 
 def _condition(
-    old: Mapping[str, Any] | None, kind: str, verdict: _Verdict, generation: int | None, now: datetime
+    old: Mapping[str, Any] | None, kind: str, verdict: _Verdict, generation: int | None, now: datetime, *, since: str
 ) -> Obj:
+    """`since`: when the youngest container was started; a pod that was ready before that was not in between."""
     is_true, reason, message = verdict
     value = "True" if is_true else "False"
     condition: Obj = {"type": kind}
@@ -347,8 +370,10 @@ def _condition(
         condition["observedGeneration"] = generation
     condition["status"] = value
     condition["lastProbeTime"] = None
-    unchanged = old is not None and old.get("status") == value and old.get("lastTransitionTime")
-    condition["lastTransitionTime"] = old["lastTransitionTime"] if unchanged and old else format_time(now)
+    before = old["lastTransitionTime"] if old is not None and old.get("status") == value else None
+    if before and is_true and kind in _OF_CONTAINERS and since > before:
+        before = None
+    condition["lastTransitionTime"] = before or format_time(now)
     if reason:
         condition["reason"] = reason
     if message:

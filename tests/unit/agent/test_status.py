@@ -168,6 +168,31 @@ def test_a_container_removed_behind_our_back() -> None:
     (c,) = status["containerStatuses"]
     assert c["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
     assert "waiting" in c["state"]
+    for before in (running, status):  # whether or not anybody was told that it was gone
+        again = status_of(pod(status=before), seen(sandbox(), ran(attempt=1)))
+        (now,) = again["containerStatuses"]
+        assert (now["restartCount"], "running" in now["state"]) == (1, True)
+        assert now["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+        (later,) = status_of(pod(status=again), seen(sandbox(), ran(attempt=1)))["containerStatuses"]
+        assert later["lastState"] == now["lastState"]
+
+
+def test_what_ended_long_ago_is_still_said() -> None:
+    """The engine's record of it may be gone."""
+    before = status_of(pod(), seen(sandbox(), ran(attempt=1), ran(state="exited", exit_code=3)))
+    assert before["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 3
+    after = status_of(pod(status=before), seen(sandbox(), ran(attempt=1)))
+    assert after["containerStatuses"] == before["containerStatuses"]
+
+
+def test_a_pod_whose_container_is_a_younger_one_was_not_ready_in_between() -> None:
+    first = status_of(pod(), seen(sandbox(), ran()))
+    old = "2025-01-01T00:00:00Z"
+    for condition in first["conditions"]:
+        condition["lastTransitionTime"] = old
+    again = status_of(pod(status=first), seen(sandbox(), ran(attempt=1)))
+    times = {c["type"]: c["lastTransitionTime"] for c in again["conditions"]}
+    assert (times["Ready"], times["ContainersReady"], times["Initialized"]) == ("2026-01-01T12:00:00Z",) * 2 + (old,)
 
 
 def test_transition_times_are_kept() -> None:
