@@ -18,6 +18,7 @@ from minik.api.validation import Errors, check_name, label_selector
 from minik.api.validation_names import is_cidr, port_name, port_number
 
 INGRESS, EGRESS = "Ingress", "Egress"
+NOT_ENFORCED = "minik does not enforce NetworkPolicies yet: all traffic stays allowed"
 _SPEC = Path("spec")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
@@ -117,6 +118,7 @@ KIND = Kind(
     short_names=("netpol",),
     default=default,
     validate=validate,
+    warnings=lambda _policy: (NOT_ENFORCED,),
     columns=(
         column("Pod-Selector", lambda obj: selectors.format_label_selector((obj.get("spec") or {}).get("podSelector"))),
         columns.AGE,
