@@ -7,7 +7,7 @@ writes around the removal of their finalizers (`common/job_record.py`). Pods who
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minik.api import meta
 from minik.api.batch_v1 import jobs
@@ -63,11 +63,18 @@ _LEAST_PAUSE = 0.001
 
 @dataclass(slots=True)
 class Remembered:
-    """Of one Job: its streak of failures (None: to be read off its pods), and when it was looked at last (seconds, monotonic)."""
+    """Of one Job: its streak of failures (None: to be read off its pods), when it was looked at last (seconds, monotonic), and the uids
+    of the pods that each index had. (The next one is given no name of theirs: whoever waits for a pod to be gone looks for its name.)"""
 
     uid: str
     streak: Streak | None = None
     last_pass: float | None = None
+    uids: dict[int, set[str]] = field(default_factory=dict)
+
+    def note(self, pods: Sequence[ROObj]) -> None:
+        """Pods of an Indexed Job that are there."""
+        for index, uids in uids_by_index(pods).items():
+            self.uids.setdefault(index, set()).update(uids)
 
     def seconds_to_pause(self, pods_of_it: int, now: float) -> float:
         """Before the next pass over a Job of that many pods. 0: none, and this is that pass."""
@@ -127,7 +134,10 @@ async def reconcile(ctx: Context, key: Key) -> Result:
         return requeue_after(left)
     ownership = plan_claims(job, _selector(job), owned, all_pods.by_index(ORPHANS, key.namespace))
     owned = await apply_claims(ctx, job, "pods", ownership, finalizer=jobs.TRACKING)
-    return await _sync(ctx, job, read_state(job, owned))
+    state = read_state(job, owned)
+    if state.indexed:
+        memory.of(job).note(state.known)
+    return await _sync(ctx, job, state)
 
 
 async def _sync(ctx: Context, job: ROObj, state: JobState) -> Result:
@@ -234,14 +244,15 @@ def _say_finished(ctx: Context, job: ROObj, *, failed: bool) -> None:
 async def _create(
     ctx: Context, job: ROObj, state: JobState, indexes: Sequence[int | None]
 ) -> tuple[int, StatusError | None]:
-    before = uids_by_index(state.known) if state.indexed else {}
+    memory: Memory = ctx.state
+    before = memory.of(job).uids
 
     async def create(index: int | None) -> None:
         if index is None:
             await create_pod(ctx, job, job_pod(job, index=None, before=(), replaces=None))
             return
         kept = state.last_failed.get(index)
-        pod = job_pod(job, index=index, before=before.get(index, ()), replaces=kept)
+        pod = job_pod(job, index=index, before=sorted(before.get(index, ())), replaces=kept)
         if not await create_settled(ctx, job, pod) and kept is not None:
             await _remove_finalizer(ctx, kept)  # nobody takes its place any more, and the namespace waits for it
 

@@ -1,6 +1,6 @@
 """A Job's new pods. Pure.
 
-Pods of an Indexed Job get names that follow from what is known: the Job, the index, and the pods that the index already has. A
+Pods of an Indexed Job get names that follow from what is known: the Job, the index, and the pods that the index has or had. A
 controller that died while a creation was on its way, and its successor that does not see the pod yet, therefore ask for the same name,
 and the second one is refused. (kube-controller-manager takes random names, and deletes doubles afterwards.)
 """
@@ -32,7 +32,8 @@ def uids_by_index(known: Sequence[ROObj]) -> dict[int, list[str]]:
 
 
 def job_pod(job: ROObj, *, index: int | None, before: Sequence[str], replaces: ROObj | None) -> Obj:
-    """A new pod. `before`: uids of the index's other pods; `replaces`: the failed pod that kept the index's count of failures."""
+    """A new pod. `before`: uids of the pods that the index has, or had as far as is known; `replaces`: the failed pod that kept the
+    index's count of failures."""
     pod = pod_from_template(job)
     metadata = pod["metadata"]
     metadata["finalizers"] = [*(f for f in metadata.get("finalizers") or () if f != jobs.TRACKING), jobs.TRACKING]

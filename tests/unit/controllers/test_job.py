@@ -312,6 +312,19 @@ async def test_a_success_policy_ends_the_job_early(rule: dict[str, Any]) -> None
         assert _counts(done) == (0, len(wanted), 0) and len(await _pods(c)) == len(wanted)
 
 
+async def test_an_index_does_not_run_again_under_the_name_of_a_pod_that_has_gone() -> None:
+    """Whoever waits for an evicted pod to be gone asks for its name, and not all the time."""
+    kubelet = Kubelet()
+    async with control_plane(job.CONTROLLER, kubelet.controller) as c:
+        await c.create("jobs.batch", a_job(completions=1, completionMode="Indexed"))
+        for _ in range(4):
+            await c.settle(2)
+            (pod,) = await _pods(c)
+            await c.client.evict(meta.key(pod))
+            await c.settle(300)
+        assert len({meta.name(pod) for pod in kubelet.created.values()}) == len(kubelet.created) == 5
+
+
 @pytest.mark.parametrize(("policy", "at_once"), [("TerminatingOrFailed", 1), ("Failed", 0)])
 async def test_when_a_pod_that_is_deleted_is_replaced(policy: str, at_once: int) -> None:
     kubelet = Kubelet(stops_after=25)
