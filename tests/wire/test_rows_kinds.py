@@ -1,7 +1,4 @@
-"""Rows of sig-node and sig-storage about single kinds of objects: the calls of upstream's tests, in protobuf.
-
-The objects of sig-storage are in `test_rows_storage.py` too, in JSON. What containers see of them is in tests/docker.
-"""
+"""Rows of sig-node about single kinds of objects: the calls of upstream's tests, in protobuf. What containers see is in tests/docker."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.e2e import MERGE, Client, Obj, row
+from tests.support.e2e import Client, Obj, row
 from tests.support.process import Server, until
 from tests.wire.test_rows_objects import IMAGE, check_operations, check_resource, notes
 
@@ -267,79 +264,3 @@ def test_resource_slices(api: Client) -> None:
     }}  # fmt: skip
     change = {"spec": {"pool": {"generation": 2}}}
     check_resource(api, "resourceslices", initial, change, change)
-
-
-# --- sig-storage ------------------------------------------------------------------------------------------------------
-
-
-@row("CSIStorageCapacity API")
-def test_storage_capacities(api: Client) -> None:
-    check_operations(
-        api, "csistoragecapacities", lambda name: {"metadata": {"name": name}, "storageClassName": "e2e.example.com"}
-    )
-
-
-def test_storage_and_attributes_classes(api: Client) -> None:
-    """`conformance.TestResource` of StorageClass and VolumeAttributesClass."""
-    storage = {"metadata": {}, "provisioner": "e2e-fake-provisioner", "parameters": {"foo": "bar"}}
-    check_resource(api, "storageclasses", storage, {"mountOptions": ["ro", "soft"]}, LABEL)
-    attributes = {"metadata": {}, "driverName": "e2e-fake-csi-driver", "parameters": {"foo": "bar"}}
-    check_resource(api, "volumeattributesclasses", attributes, LABEL, LABEL)
-
-
-@row("VolumeAttachment, lifecycle", "VolumeAttachment, apply changes to a volumeattachment status")
-def test_volume_attachments(api: Client) -> None:
-    name = f"va-{api.namespace}"
-    node = api.items("nodes")[0]["metadata"]["name"]
-    spec = {"attacher": "e2e-test.storage.k8s.io", "nodeName": node, "source": {"persistentVolumeName": "pv-e2e"}}
-    made = api.create("volumeattachments", {
-        "metadata": {"name": name, "uid": name}, "spec": spec, "status": {"attached": False},
-    })  # fmt: skip
-    assert made["metadata"]["uid"] != name, "the server's own"
-    api.patch("volumeattachments", name, {"metadata": {"labels": {name: "patched"}}}, MERGE)
-    assert len(api.items("volumeattachments", f"{name}=patched")) == 1
-    assert api.get("volumeattachments", f"{name}/status")["status"]["attached"] is False
-    patched = api.patch("volumeattachments", f"{name}/status", {"status": {"attached": True}}, MERGE)
-    assert patched["status"]["attached"] is True
-    updated = api.change("volumeattachments", name, lambda obj: obj["status"].update(attached=False), "status")
-    assert updated["status"]["attached"] is False
-    api.delete_collection("volumeattachments", f"{name}=patched")
-    until(lambda: api.items("volumeattachments", f"{name}=patched") == [], "the attachment gone")
-
-
-@row("CSIDriver, lifecycle")
-def test_csi_drivers(api: Client) -> None:
-    label = f"e2e-test={api.namespace}"
-    names = [f"inline-driver-{number}-{api.namespace}" for number in (1, 2)]
-    for name, modes in zip(names, (["Ephemeral"], ["Persistent", "Ephemeral"]), strict=True):
-        spec = {"volumeLifecycleModes": modes, "fsGroupPolicy": "ReadWriteOnceWithFSType"}
-        driver = {"metadata": {"name": name, "labels": {"e2e-test": api.namespace}}, "spec": spec}
-        assert api.create("csidrivers", driver)["spec"]["volumeLifecycleModes"] == modes
-        assert api.try_create("csidrivers", driver).obj["reason"] == "AlreadyExists"
-    api.patch("csidrivers", names[1], {"metadata": {"labels": {names[1]: "patched"}}})
-    api.change("csidrivers", names[1], lambda obj: obj["metadata"]["labels"].update({names[1]: "updated"}))
-    assert len(api.items("csidrivers", label)) == 2
-    api.delete("csidrivers", names[0])
-    assert not api.exists("csidrivers", names[0])
-    api.delete_collection("csidrivers", f"{names[1]}=updated")
-    assert not api.exists("csidrivers", names[1])
-
-
-@row("CSIInlineVolumes should support Pods with inline volumes")
-def test_inline_volumes(api: Client) -> None:
-    volumes: list[Obj] = [
-        {"name": "csi-inline-vol1", "csi": {"driver": "e2e.example.com"}},
-        {"name": "csi-inline-vol2", "csi": {"driver": "e2e.example.com", "fsType": "ext4", "readOnly": True}},
-    ]
-    mounts = [{"name": each["name"], "mountPath": f"/mnt/{each['name']}"} for each in volumes]
-    container = {"name": "c", "image": IMAGE, "command": ["sh", "-c", "ls /mnt/*"], "volumeMounts": mounts}
-    obj = {"metadata": {"name": "inline"}, "spec": {"volumes": volumes, "containers": [container]}}
-    made = api.create("pods", obj)
-    assert [each for each in made["spec"]["volumes"] if "csi" in each] == volumes
-    assert api.try_create("pods", obj).obj["reason"] == "AlreadyExists"
-    assert len(api.items("pods")) == 1
-    patched = api.patch("pods", "inline", {"metadata": {"annotations": {"patched": "true"}}}, MERGE)
-    assert notes(patched) == {"patched": "true"}
-    api.delete("pods", "inline")
-    left = api.ask("GET", api.path("pods", "inline"))
-    assert left.status == 404 or left.obj["metadata"]["deletionTimestamp"]
