@@ -81,3 +81,44 @@ def test_endpoints_by_hand(kubectl: Kubectl) -> None:
         "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"port": 5432}]}],
     })  # fmt: skip
     kubectl.eventually(lambda out: "192.0.2.7" in out, "get", "endpointslices", "-l", "kubernetes.io/service-name=db")
+
+
+def test_policies_runtime_classes_templates_and_components(kubectl: Kubectl, namespace: str) -> None:
+    kubectl.apply({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "db"}},
+            "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 5432}]}],
+        },
+    })  # fmt: skip
+    header, shown = kubectl("get", "netpol").splitlines()
+    assert (header.split()[:2], shown.split()[:2]) == (["NAME", "POD-SELECTOR"], ["deny", "app=db"])
+    described = kubectl("describe", "netpol", "deny")
+    assert (
+        "To Port: 5432/TCP" in described and "Except: 10.1.0.0/16" in described and "Policy Types: Ingress" in described
+    )
+    kubectl.apply({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": namespace}, "handler": "runsc",
+        "overhead": {"podFixed": {"cpu": "250m"}},
+    })  # fmt: skip
+    try:
+        assert kubectl("get", "runtimeclass", namespace).splitlines()[1].split()[:2] == [namespace, "runsc"]
+        kubectl("run", "web", "--image=x", f'--overrides={{"spec":{{"runtimeClassName":"{namespace}"}}}}')
+        assert kubectl.get("pod", "web")["spec"]["overhead"] == {"cpu": "250m"}
+        assert 'RuntimeClass "no" not found' in kubectl.fails(
+            "run", "other", "--image=x", '--overrides={"spec":{"runtimeClassName":"no"}}'
+        )
+    finally:
+        kubectl("delete", "runtimeclass", namespace)
+    kubectl.apply({
+        "apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "t"},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    })  # fmt: skip
+    assert [line.split() for line in kubectl("get", "podtemplates").splitlines()] == [
+        ["NAME", "CONTAINERS", "IMAGES", "POD", "LABELS"], ["t", "c", "i", "a=b"],
+    ]  # fmt: skip
+    rows = [line.split() for line in kubectl("get", "cs").splitlines() if "deprecated" not in line]
+    assert [row[:3] for row in rows[1:]] == [
+        [n, "Healthy", "ok"] for n in ("controller-manager", "etcd-0", "scheduler")
+    ]
+    assert "handler" in kubectl("explain", "runtimeclass")

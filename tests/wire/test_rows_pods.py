@@ -187,6 +187,52 @@ def test_observed_generations_converge(api: Client) -> None:
     until(lambda: api.get("pods", "pod-test")["status"].get("observedGeneration") == 50, "the node has seen the last")
 
 
+# --- where pods are and how long -----------------------------------------------------------------------------------------
+
+
+@row("Scheduling, HostPort matching and HostIP and Protocol not-matching")
+def test_one_host_port_of_several_addresses(api: Client) -> None:
+    """Three pods on one node: an address of their own each, or a protocol."""
+    node = api.items("nodes")[0]
+    home = {"kubernetes.io/hostname": node["metadata"]["labels"]["kubernetes.io/hostname"]}
+    [ip] = [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
+    for number, (address, protocol) in enumerate((("127.0.0.1", "TCP"), (ip, "TCP"), (ip, "UDP")), 1):
+        port = {"hostPort": 54323, "containerPort": 8080, "protocol": protocol, "hostIP": address}
+        api.create("pods", pod(f"pod{number}", container={"ports": [port]}, nodeSelector=home))
+        api.phase(f"pod{number}")
+    assert {each["spec"]["nodeName"] for each in api.items("pods")} == {node["metadata"]["name"]}
+
+
+@row("Pod Eviction, Toleration limits")
+def test_the_least_toleration_counts(api: Client) -> None:
+    """`createTestPod…`: a pod that tolerates the taint for a moment goes, one that tolerates it long stays."""
+    key = "kubernetes.io/e2e-evict-taint-key"
+    for name, seconds in (("brief", (1, 600)), ("long", (600, 900))):
+        tolerations = [
+            {"key": key, "operator": operator, "effect": "NoExecute", "tolerationSeconds": number, **value}
+            for (operator, value), number in zip(
+                (("Equal", {"value": "evictTaintVal"}), ("Exists", {})), seconds, strict=True
+            )
+        ]
+        api.create(
+            "pods", pod(name, tolerations=tolerations, nodeName="" if name == "brief" else home_of(api, "brief"))
+        )
+        api.phase(name)
+    node = home_of(api, "brief")
+    taint = {"key": key, "value": "evictTaintVal", "effect": "NoExecute"}
+    api.change("nodes", node, lambda obj: obj["spec"].update(taints=[*(obj["spec"].get("taints") or ()), taint]))
+    try:
+        until(lambda: not api.exists("pods", "brief"), "the pod goes")
+        assert "deletionTimestamp" not in api.get("pods", "long")["metadata"]
+    finally:
+        api.change("nodes", node, lambda obj: obj["spec"].update(taints=[]))
+
+
+def home_of(api: Client, name: str) -> str:
+    found: str = api.get("pods", name)["spec"]["nodeName"]
+    return found
+
+
 # --- ephemeral containers and resizing: what the server does; nodes do neither yet -------------------------------------
 
 
