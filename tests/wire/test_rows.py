@@ -1,4 +1,4 @@
-"""Every row of sig-apps and sig-scheduling of upstream's conformance suite (Kubernetes 1.36), by its test name, has a test that stands for it.
+"""Every row of sig-apps and sig-scheduling of upstream's conformance suite, by its test name, has a test that stands for it.
 
 Most are marked with `tests.support.e2e.row` in the modules named here; what they need of time or of failing pods cannot be had from
 simulated containers on the wire, so that some are in unit tests, against the same control plane with a kubelet that does as told.
