@@ -14,6 +14,14 @@ from minik.aio import Tasks
 from minik.cli.controlplane import MASTERS
 from minik.client.informer import Informer, Informers
 from minik.client.manager import _Runner
+from minik.controllers import garbagecollector
+from minik.controllers.common import attach_plan
+from minik.controllers.common.ownership import Presence
+from minik.sched.devices import Devices
+from minik.sched.filters import host_ports, pod_affinity, volume_restrictions
+from minik.server.admission import quota
+from minik.server.admission.addresses import Addresses
+from minik.server.subresources import budgets
 from minik.storage.entry import CacheEvent
 from minik.storage.resource import Resource
 from tests.support.simulation import host
@@ -24,9 +32,9 @@ from tests.support.simulation.run import Plan, simulate
 SEEDS = 40
 
 
-def caught(words: str) -> bool:
+def caught(words: str, subjects: tuple[str, ...] | None = None) -> bool:
     """Whether a seed finds a problem that says `words`."""
-    outcomes = (simulate(Plan(seed, pace=1.0)) for seed in range(SEEDS))
+    outcomes = (simulate(Plan(seed, pace=1.0, subjects=subjects)) for seed in range(SEEDS))
     return any(words in problem for outcome in outcomes for problem in outcome.problems)
 
 
@@ -86,3 +94,32 @@ def test_a_watch_that_misses_what_came_while_it_was_cut(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Resource, "since", one_less)
     assert caught("missed [")
+
+
+async def _nothing(*_: object) -> None:
+    """Lets everything pass."""
+
+
+async def _always_absent(*_: object) -> Presence:
+    return Presence.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("subject", "owner", "name", "broken", "words"),
+    [
+        ("quotas", quota, "_check", lambda *_: None, " of quota "),
+        ("placing", budgets, "take", _nothing, " is evicted, budget "),
+        ("placing", host_ports, "_conflicts", lambda *_: (), " has port "),
+        ("placing", volume_restrictions, "single_use", lambda *_: (), " is used by "),
+        ("placing", pod_affinity, "_check", lambda *_: None, " will not be beside "),
+        ("custom", garbagecollector, "_presence", _always_absent, " goes, and its owner "),
+        ("devices", Devices, "taken", lambda *_: set(), " both have "),
+        ("networking", Addresses, "_is_taken", lambda *_: False, " both have "),
+        ("storage", attach_plan, "is_exclusive", lambda _: False, " is attached to "),
+    ],
+)
+def test_rules_that_somebody_forgot(
+    subject: str, owner: object, name: str, broken: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, broken)
+    assert caught(words, (subject,))

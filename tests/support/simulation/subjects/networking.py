@@ -45,8 +45,8 @@ async def create_service(user: User) -> None:
         spec["clusterIP"] = "None"
     elif rng.random() < 0.15:
         spec["clusterIP"] = f"10.43.7.{rng.randint(1, 4)}"
-    if kind == "NodePort" and rng.random() < 0.3:
-        spec["ports"][0]["nodePort"] = rng.randint(30100, 30103)
+    if kind == "NodePort" and rng.random() < 0.6:
+        spec["ports"][0]["nodePort"] = rng.choice((30100, 30101))
     if kind == "LoadBalancer" and rng.random() < 0.3:
         spec["externalTrafficPolicy"] = "Local"
     deployment = await user.some("deployments.apps")
