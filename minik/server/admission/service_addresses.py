@@ -16,6 +16,7 @@ from minik.api.meta import Obj
 from minik.server.core import Attributes, Core
 
 _SPEC = Path("spec")
+_SINGLE, _DUAL = "SingleStack", "RequireDualStack"
 
 
 def _applies(attributes: Attributes) -> bool:
@@ -35,9 +36,41 @@ def admit_service_fields(_core: Core, draft: Obj, attributes: Attributes) -> Non
         spec["clusterIPs"] = [spec["clusterIP"]]
     elif spec.get("clusterIPs") and not spec.get("clusterIP") and attributes.old is None:
         spec["clusterIP"] = spec["clusterIPs"][0]
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
-    if not spec.get("ipFamilies"):
-        spec["ipFamilies"] = ["IPv4"]
+    _families(spec, (attributes.old or {}).get("spec") or {})
+
+
+def _families(spec: Obj, old: Mapping[str, Any]) -> None:
+    """Upstream's initIPFamilyFields on a cluster of IPv4. A headless Service without a selector has whatever its endpoints have."""
+    if spec.get("ipFamilyPolicy") is None:
+        spec["ipFamilyPolicy"] = old.get("ipFamilyPolicy") or (_DUAL if _is_free(spec) else _SINGLE)
+    families = spec.get("ipFamilies") or ["IPv4"]
+    if spec["ipFamilyPolicy"] == _SINGLE:
+        if families == old.get("ipFamilies"):  # so the policy is what was changed
+            families = families[:1]
+    elif _is_free(spec) and len(families) == 1:
+        families = [*families, "IPv6" if families == ["IPv4"] else "IPv4"]
+    spec["ipFamilies"] = families
+
+
+def _is_free(spec: Mapping[str, Any]) -> bool:
+    """Headless and without a selector."""
+    return spec.get("clusterIP") == services.HEADLESS and not spec.get("selector")
+
+
+def _unserved(spec: Mapping[str, Any]) -> list[FieldError]:
+    """What is asked for and not to be had in this cluster."""
+    if _is_free(spec):
+        return []
+    found = []
+    if spec.get("ipFamilyPolicy") == _DUAL:
+        why = "this cluster is not configured for dual-stack services"
+        found.append(errors.invalid(_SPEC.child("ipFamilyPolicy"), _DUAL, why))
+    found += (
+        errors.invalid(_SPEC.child("ipFamilies").index(number), family, "not configured on this cluster")
+        for number, family in enumerate(spec.get("ipFamilies") or ())
+        if family != "IPv4"
+    )
+    return found
 
 
 def _needs_health_port(spec: Mapping[str, Any]) -> bool:
@@ -54,7 +87,7 @@ def admit_service_addresses(core: Core, draft: Obj, attributes: Attributes) -> N
     old = (attributes.old or {}).get("spec") or {}
     found: list[FieldError] = []
     if spec.get("type") != "ExternalName":
-        found += _address(core, spec, old, attributes)
+        found += _unserved(spec) or _address(core, spec, old, attributes)
     if services.wants_node_ports(draft):
         found += _node_ports(core, spec, old, attributes)
     if _needs_health_port(spec) and not spec.get("healthCheckNodePort"):

@@ -18,6 +18,7 @@ from minik.controllers import (
     servicecidr,
 )
 from minik.controllers.common.slices import SLICES
+from minik.server.admission import service_addresses
 from tests.support.cluster import ControlPlane, control_plane, named, pod
 
 pytestmark = pytest.mark.looptime
@@ -180,7 +181,8 @@ async def test_local_traffic_has_only_the_nodes_with_an_endpoint() -> None:
 # --- slices ------------------------------------------------------------------------------------------------------------------
 
 
-async def test_slices_of_both_families_with_hints() -> None:
+async def test_slices_of_both_families_with_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_addresses, "_unserved", lambda _spec: [])  # a cluster that has both
     async with control_plane(endpointslice.CONTROLLER) as c:
         await c.create("nodes", node("n1", "192.0.2.1", labels={"topology.kubernetes.io/zone": "z1"}))
         spec = {"selector": {"app": "a"}, "clusterIP": "None", "trafficDistribution": "PreferSameNode",

@@ -81,6 +81,26 @@ async def test_cluster_ip(api: LocalTransport) -> None:
     assert (await create(api, "d", clusterIP="None"))["clusterIPs"] == ["None"]
 
 
+async def test_families(api: LocalTransport) -> None:
+    """Those of the cluster, but a headless Service without a selector has any (initIPFamilyFields)."""
+    for spec, why in (
+        ({"ipFamilyPolicy": "RequireDualStack"}, "this cluster is not configured for dual-stack services"),
+        ({"ipFamilies": ["IPv6"]}, "not configured on this cluster"),
+        ({"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv4", "IPv6"]}, "not configured on this cluster"),
+    ):
+        with pytest.raises(Invalid, match=why):
+            await api.request("POST", SERVICES, body=service(**spec))
+    got = (await api.request("POST", SERVICES, body=service("a", ipFamilyPolicy="PreferDualStack")))["spec"]
+    assert (got["ipFamilies"], got["ipFamilyPolicy"]) == (["IPv4"], "PreferDualStack")
+    free = await api.request("POST", SERVICES, body=service("b", clusterIP="None", selector={}))
+    assert (free["spec"]["ipFamilies"], free["spec"]["ipFamilyPolicy"]) == (["IPv4", "IPv6"], "RequireDualStack")
+    free = {**free, "spec": {**free["spec"], "ipFamilyPolicy": "SingleStack"}}
+    assert (await api.request("PUT", f"{SERVICES}/b", body=free))["spec"]["ipFamilies"] == ["IPv4"]
+    body = {"spec": {"selector": {"a": "b"}, "ipFamilyPolicy": "RequireDualStack"}}
+    with pytest.raises(Invalid, match="RequireDualStack"):
+        await api.request("PATCH", f"{SERVICES}/b", body=body, content_type=MERGE)
+
+
 async def test_addresses_differ_in_a_burst(run: Running) -> None:
     api = run.local()
     made = await asyncio.gather(*(create(api, f"s{i}", type="NodePort") for i in range(100)))
