@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from minik.aio import Tasks
 from minik.api.registry import Registry
 from minik.client.client import Client
 from minik.client.informer import Informers
@@ -25,6 +26,7 @@ from minik.sched.profiles import Profile, default_profiles
 from minik.server import bootstrap
 from minik.server.aggregation import authentication
 from minik.server.app import ApiServer, ServerSettings
+from minik.server.event_ttl import EventTtl
 from minik.server.local import LocalTransport
 from minik.server.request import User
 from minik.server.tunnel import Links
@@ -67,6 +69,8 @@ class ControlPlane:
             links=links,
             settings=settings,
         )
+        self._event_ttl = EventTtl(store, self.cache, clock)
+        self._tasks = Tasks("control plane")
         self.manager: Manager | None = None
         self._ca_certificate, self._sign = settings.ca_certificate, settings.sign_csr
         front_proxy = settings.front_proxy
@@ -85,6 +89,7 @@ class ControlPlane:
     async def serve(self) -> None:
         """Load the store; `api.handler` answers afterwards. Raises StoreError."""
         await self.cache.start()
+        self._tasks.start("event ttl", self._event_ttl.run())
 
     async def start(self, *, address: str, port: int) -> None:
         """Initial objects, controllers, scheduler; returns when all of them work. `address`, `port`: see `bootstrap.ensure`."""
@@ -141,4 +146,5 @@ class ControlPlane:
     async def close(self) -> None:
         """Stop everything; the store stays open. Twice is fine."""
         await self.close_loops()
+        await self._tasks.close()
         await self.cache.close()

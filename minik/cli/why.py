@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +36,17 @@ def command(target: tuple[str, ...], namespace: str, output: str, data_dir: Path
     kind, name = parse_target(target)
     if kind not in _PODS:
         raise click.UsageError(f"only pods are given nodes: {kind}/{name} is none")
-    found, date = connect(data_dir).ask_dated("GET", f"{PATH}/{namespace}/{name}")
+    found = connect(data_dir).ask("GET", f"{PATH}/{namespace}/{name}")
     if output == "json":
         click.echo(json.dumps(found, indent=2))
         return
-    for line in words(found, parsedate_to_datetime(date) if date else None):
+    for line in words(found):
         click.echo(line)
 
 
-def words(found: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
-    """What an Explanation says, line by line. `now`: the server's time."""
+def words(found: Mapping[str, Any]) -> Iterator[str]:
+    """What an Explanation says, line by line."""
+    now = datetime.fromisoformat(found["now"])
     yield _headline(found)
     decision = found["decision"]
     if found["nomination"]:
@@ -96,7 +96,7 @@ def _nomination(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{said}, and waits there for the end of {', '.join(waits)}." if waits else f"{said}."
 
 
-def _decision(found: Mapping[str, Any], decision: Mapping[str, Any], now: datetime | None) -> Iterator[str]:
+def _decision(found: Mapping[str, Any], decision: Mapping[str, Any], now: datetime) -> Iterator[str]:
     anew = not found["remembered"]
     if anew:
         yield _NOT_REMEMBERED.get(found["state"], _WORKED_OUT)
@@ -176,7 +176,5 @@ def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-def _ago(decision: Mapping[str, Any], now: datetime | None) -> str:
-    if now is None:
-        return ""
+def _ago(decision: Mapping[str, Any], now: datetime) -> str:
     return f" {age((now - datetime.fromisoformat(decision['time'])).total_seconds())} ago"

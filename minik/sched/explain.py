@@ -48,7 +48,7 @@ class Record:
     best: tuple[tuple[str, float, tuple[float, ...]], ...] = ()
     """(node, total, weighed rates in the order of `score_names`), the chosen one first."""
     refused: tuple[tuple[str, str, str, str], ...] = ()
-    """(node, filter, reason, numbers)."""
+    """(node, filter, reason, numbers), by name."""
     counts: tuple[tuple[str, str, int], ...] = ()
     """(filter, reason, how many nodes)."""
     nominated: str = ""
@@ -96,7 +96,7 @@ def record_of(decision: Decision, *, at: str, message: str = "", nominated: str 
         feasible=len(decision.feasible),
         score_names=tuple(decision.rates),
         best=_best(decision),
-        refused=tuple((name, each.filter, each.reason, each.detail) for name, each in some),
+        refused=tuple(sorted((name, each.filter, each.reason, each.detail) for name, each in some)),
         counts=tuple((by, reason, number) for (by, reason), number in counts.most_common()),
         nominated=nominated,
         summary=message,
@@ -166,8 +166,8 @@ class Explanations:
             self._records.popitem(last=False)
 
     def now(self) -> str:
-        """As a wire time."""
-        return times.format_time(self._clock.now())
+        """As a wire time, to the microsecond."""
+        return times.format_micro_time(self._clock.now())
 
 
 def explain(scheduler: Scheduler, pod: ROObj) -> Obj:
@@ -195,6 +195,7 @@ def explain(scheduler: Scheduler, pod: ROObj) -> Obj:
     nominated = scheduler.cluster.nomination(uid)
     return {
         "kind": "Explanation",
+        "now": scheduler.explanations.now(),
         "pod": {"namespace": meta.namespace(pod), "name": meta.name(pod), "uid": uid},
         "scheduler": pod["spec"].get("schedulerName") or "",
         "priority": pod["spec"].get("priority") or 0,

@@ -68,7 +68,7 @@ async def test_the_oldest_decision_is_forgotten_first() -> None:
 
 async def said(rig: Rig, name: str) -> tuple[Obj, Sequence[str]]:
     value = rig.scheduler.why(await rig.found(name))
-    return value, list(words(value, rig.clock.now()))
+    return value, list(words(value))
 
 
 @pytest.mark.looptime
