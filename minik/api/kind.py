@@ -141,6 +141,8 @@ class Kind:
     """Whether a delete without propagationPolicy orphans dependents (legacy core/v1 ReplicationController)."""
     generation: bool = True
     """Whether metadata.generation is counted."""
+    deprecation: str = ""
+    """A sentence for the `Warning:` header of every request."""
     other: OtherVersion | None = None
     """Of a version that is served but not stored: another one of the same group and plural is. Registered before that one."""
     cleanup_finalizer: str = ""

@@ -218,6 +218,8 @@ class ApiServer:
         if kind is None:
             raise no_such_resource()
         serve = self._find(kind, request)
+        if kind.deprecation:
+            request.warnings.append(kind.deprecation)
         if info.subresource != "proxy":  # whose answers are not ours to make
             format_of(request)  # 406 comes before anything is done
         return represent(await serve(self.core, request), request, kind, self.core.clock)

@@ -20,8 +20,6 @@ from minik.server.selection import selection
 from minik.storage.base import Revision
 from minik.storage.cache import Entry
 
-_WARNING = "v1 ComponentStatus is deprecated in v1.19+"
-
 
 def handlers(checks: Mapping[str, Check]) -> Mapping[str, Mapping[str, Verb]]:
     """`checks`: component → its check."""
@@ -30,14 +28,12 @@ def handlers(checks: Mapping[str, Check]) -> Mapping[str, Mapping[str, Verb]]:
         return [component_status(name, check()) for name, check in sorted(checks.items())]
 
     async def get(_core: Core, request: Request) -> Response:
-        request.warnings.append(_WARNING)
         for status in statuses():
             if meta.name(status) == request.info.name:
                 return Response(obj=status)
         raise not_found(KIND.plural, "", request.info.name)
 
     async def list_all(core: Core, request: Request) -> Response:
-        request.warnings.append(_WARNING)
         holds = selection(request, KIND).holds
         entries = [
             Entry(KIND.key("", meta.name(status)), Revision(0), Revision(0), orjson.dumps(status))

@@ -248,6 +248,7 @@ def test_the_life_of_endpoints(api: Client) -> None:
     }
     revision = api.page("endpoints", selector, everywhere=True)["metadata"]["resourceVersion"]
     created = api.create("endpoints", obj)
+    assert "v1 Endpoints is deprecated in v1.33+" in api.ask("GET", api.path("endpoints")).headers["Warning"]
     api.until_event("endpoints", revision, selector, lambda type_, _: type_ == "ADDED", "the endpoints")
     page = api.page("endpoints", selector, everywhere=True)
     revision = page["metadata"]["resourceVersion"]

@@ -40,4 +40,5 @@ KIND = Kind(
         column("Error", lambda obj: _healthy(obj).get("error") or ""),
     ),
     generation=False,
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
 )

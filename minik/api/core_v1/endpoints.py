@@ -76,4 +76,5 @@ KIND = Kind(
     validate=validate,
     columns=(column("Endpoints", lambda endpoints: columns.join_some(_addresses(endpoints), 3)), columns.AGE),
     generation=False,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 )
