@@ -107,13 +107,14 @@ async def tidy(user: User) -> None:
                 await user.client.patch(resource, reference["name"], namespace, {"spec": {"replicas": 1}})
 
 
-def _ratio(hpa: ROObj, pod: ROObj) -> float:
-    command = pods.containers(pod)[0]["command"]
-    used = quantity.parse(command[1]).milli()
+def _ratio(hpa: ROObj, running: list[ROObj]) -> float:
+    """What the pods use over what they should."""
+    used = sum(quantity.parse(pods.containers(pod)[0]["command"][1]).milli() for pod in running)
     goal = hpa["spec"]["metrics"][0]["resource"]["target"]
     if goal["type"] == "Utilization":
-        return used / _REQUEST * 100 / float(goal["averageUtilization"])
-    return used / quantity.parse(goal["averageValue"]).milli()
+        asked = sum(pods.pod_requests(pod)["cpu"] for pod in running)
+        return used / asked * 100 / float(goal["averageUtilization"])
+    return used / len(running) / quantity.parse(goal["averageValue"]).milli()
 
 
 def _is_steady(hpa: ROObj, ratio: float, number: int) -> bool:
@@ -146,8 +147,7 @@ def unsettled(view: View) -> Iterator[str]:
             and meta.labels(pod).get("app") == reference["name"]
             and pods.is_active(pod)
         ]
-        ratios = {_ratio(hpa, pod) for pod in running}
-        if len(ratios) == 1 and not _is_steady(hpa, ratios.pop(), number):
+        if running and not _is_steady(hpa, _ratio(hpa, running), number):
             yield f"{what}: {number} replicas use another amount than its goal"
 
 
