@@ -33,6 +33,7 @@ from minik.client.controller import (
     requeue_after,
 )
 from minik.controllers.common.conditions import with_condition
+from minik.controllers.common.node_news import came, turns, went
 from minik.controllers.common.node_signs import Signs
 from minik.controllers.common.node_zones import Zones, zone_of
 from minik.controllers.common.pods import BY_NODE, by_node
@@ -147,18 +148,26 @@ class Watch:
             self._armed = True
             self._setup.enqueue(SWEEP)
 
+    def _tell(self, node: ROObj, news: tuple[str, str]) -> None:
+        self._setup.recorder.event(node, "Normal", *news)
+
     def _node(self, node: ROObj) -> None:
+        self._tell(node, came(node))
         self.signs.appeared(meta.name(node), self._clock.monotonic(), heard=_heartbeat(node) is not None)
         self.note(node)
         self._arm()
 
     def _updated(self, old: ROObj, new: ROObj) -> None:
         self.note(new)
+        if _matters(old, new):
+            for news in turns(old, new):
+                self._tell(new, news)
         if _heartbeat(old) != _heartbeat(new):
             self._heard(meta.name(new))
 
     def _gone(self, node: ROObj) -> None:
         name = meta.name(node)
+        self._tell(node, went(node))
         self.signs.gone(name)
         self.granted.discard(name)
         self.down_since.pop(name, None)

@@ -80,6 +80,40 @@ async def test_nodes_get_different_ranges_however_they_come_and_go() -> None:
         assert new["spec"]["podCIDR"] not in found and new["spec"]["podCIDRs"] == [new["spec"]["podCIDR"]]
 
 
+# --- news ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_happens_to_a_node_is_told_once() -> None:
+    async with control_plane(nodelifecycle.CONTROLLER) as c:
+        await _node(c, "a")
+        await c.settle()
+        for unschedulable in (True, None):
+            await c.client.patch("nodes", "a", "", {"spec": {"unschedulable": unschedulable}})
+            await c.settle()
+        pressed = [*_conditions("False")["conditions"], {"type": "MemoryPressure", "status": "True"}]
+        await c.client.patch_status("nodes", "a", "", {"status": {"conditions": pressed}})
+        await _beat(c, "a", seconds=100)
+        await c.client.delete("nodes", "a")
+        await c.settle()
+        events = (await c.client.list("events", "default")).items
+        told = sorted((each["reason"], each["message"], each["count"]) for each in events)
+        assert told == sorted([
+            ("RegisteredNode", "Node a event: Registered Node a in Controller", 1),
+            *(
+                (reason, f"Node a status is now: {reason}", 1)
+                for reason in (
+                    "NodeReady",
+                    "NodeNotSchedulable",
+                    "NodeSchedulable",
+                    "NodeHasInsufficientMemory",
+                    "NodeNotReady",
+                )
+            ),
+            ("RemovingNode", "Node a event: Removing Node a from Controller", 1),
+        ])  # fmt: skip
+        assert {each["involvedObject"]["kind"] for each in events} == {"Node"}
+
+
 # --- silence -------------------------------------------------------------------------------------------------------------
 
 
