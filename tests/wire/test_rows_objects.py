@@ -113,14 +113,18 @@ def check_resource(api: Client, plural: str, initial: Obj, change: Obj, patch: O
             pass
         assert event[0] == "DELETED"
         made = api.do("POST", path, initial)
-        identity = {"name": name, "uid": made["metadata"]["uid"]}
-        body = {**patch, "metadata": {**patch.get("metadata", {}), **identity}}
+        identity = {key: made["metadata"][key] for key in ("namespace", "name", "uid") if key in made["metadata"]}
+        whole = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": identity}
         for type_ in (STRATEGIC, MERGE):
-            done = api.do("PATCH", f"{path}/{name}?fieldValidation=Strict", body, type_)
+            done = api.do("PATCH", f"{path}/{name}?fieldValidation=Strict", _merged(whole, patch), type_)
             assert _merged(done, patch) == done
-        api.do(
-            "PATCH", f"{path}/{name}", [{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}], JSON_PATCH
-        )
+            if status is not None:
+                said = {**whole, "status": status}
+                done = api.do("PATCH", f"{path}/{name}/status?fieldValidation=Strict", said, type_)
+                assert done["status"] == status
+        added = [{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}]
+        api.do("PATCH", f"{path}/{name}?fieldValidation=Strict", added, JSON_PATCH)
+        assert [each["metadata"]["name"] for each in api.items(plural, selector, everywhere=True)] == [name]
         api.delete_collection(plural, selector)
     until(lambda: not api.exists(plural, name), f"{name} gone")
 
