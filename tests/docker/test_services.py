@@ -187,6 +187,41 @@ def test_node_ports_and_external_addresses(bench: Bench) -> None:
     bench.run(dropped)
 
 
+def test_a_load_balancer_for_some_clients(bench: Bench) -> None:
+    spec: Any = {"nodePort": 30080, "type": "LoadBalancer"}
+    given = {"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}}
+
+    def told(*ranges: str) -> None:
+        bench.tell({**service("web", "10.96.0.20", loadBalancerSourceRanges=list(ranges), **spec), **given})
+
+    async def silent(sock: socket.socket, address: str, port: int) -> bool:
+        try:
+            await ask(sock, (address, port), timeout=0.3)
+        except TimeoutError:
+            return True
+        return False
+
+    async def who_comes() -> tuple[bool, bool, bool]:
+        """Whether the client outside, pod 0, and the node itself get an answer from the balancer; everybody does elsewhere."""
+        outside, pod = bench.network.socket(bench.outside, *STREAM), bench.network.socket(bench.pids[0], *STREAM)
+        refused = [await silent(each, "203.0.113.7", 80) for each in (outside, pod, free_socket())]
+        assert (await bench.ask_from_outside(HOST, 30080))[0] == "pod1"
+        assert (await bench.ask_from(0, "10.96.0.20"))[0] == "pod1"
+        return not refused[0], not refused[1], not refused[2]
+
+    told(f"{CLIENT}/32")
+    bench.tell(slice_of("web", [endpoint(bench.ips[1])]))
+    bench.run(lambda: bench.serve(1))
+    assert bench.run(who_comes) == (True, False, False)
+    told("198.51.100.0/24", NODE.pod_cidr)
+    assert bench.run(who_comes) == (False, True, False)
+    told("198.51.100.0/24", "198.51.100.0/25", f"{CLIENT}/24")
+    assert bench.run(who_comes)[:2] == (True, False)
+    told()
+    assert bench.run(who_comes) == (True, True, True)
+    assert bench.proxy.statistics()["loads"] == 1, "no change had to load all anew"
+
+
 def test_internal_traffic_policy_local(bench: Bench) -> None:
     far = endpoint(bench.ips[2], node="n2")
     bench.tell(

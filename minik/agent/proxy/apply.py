@@ -13,7 +13,8 @@ from minik.agent.network.base import NetworkError
 from minik.agent.network.netlink import Netlink, parse_attributes
 from minik.agent.network.nft import Nft
 from minik.agent.proxy.conntrack import Flow, forget_udp
-from minik.agent.proxy.rules import TABLE, Chain, Frontend, NodeView, Ruleset, Target, diff, full, render
+from minik.agent.proxy.rules import Frontend, NodeView, Target
+from minik.agent.proxy.ruleset import TABLE, Chain, Ruleset, diff, full, render
 
 log = logging.getLogger("minik.agent.proxy")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import zlib
 from collections.abc import Callable, Collection, Sequence
@@ -36,13 +37,20 @@ class _Choice:
     def order(self, client: str) -> Sequence[Target]:
         """Every target, the first choice first."""
         targets = self.frontend.targets
-        if not targets:
+        if not targets or not self._may_come(client):
             return ()
         if self.frontend.sticky:
             first = zlib.crc32(client.encode()) % len(targets)
         else:
             self._turn = first = (self._turn + 1) % len(targets)
         return targets[first:] + targets[:first]
+
+    def _may_come(self, client: str) -> bool:
+        sources = self.frontend.sources
+        if sources is None:
+            return True
+        address = ipaddress.ip_address(client)
+        return any(address in ipaddress.ip_network(network) for network in sources)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,19 +7,8 @@ from hypothesis import strategies as st
 
 from minik.agent.proxy.apply import stale_after_change, stale_after_load
 from minik.agent.proxy.conntrack import Flow
-from minik.agent.proxy.rules import (
-    Frontend,
-    HostPort,
-    Point,
-    Ruleset,
-    Target,
-    desired,
-    diff,
-    full,
-    host_port_frontends,
-    render,
-    service_frontends,
-)
+from minik.agent.proxy.rules import Frontend, HostPort, Point, Target, host_port_frontends, service_frontends
+from minik.agent.proxy.ruleset import Ruleset, desired, diff, full, render
 from tests.support.services import NODE, endpoint, service, slice_of
 
 
@@ -124,6 +113,25 @@ def test_the_commands_of_a_change() -> None:
     ]
     assert diff(new, new, NODE) == ""
     assert full(new, NODE).startswith("table ip minik {}\ndelete table ip minik\n")
+
+
+def test_who_may_come_to_a_load_balancer() -> None:
+    """Only those networks, and only where the balancer is asked: neither the cluster's own address nor node ports are guarded."""
+    spec: Any = {"type": "LoadBalancer", "nodePort": 30080, "externalIPs": ["203.0.113.7"]}
+    given = {"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.8"}]}}}
+
+    def guarded(*ranges: str) -> tuple[set[str], set[str]]:
+        svc = {**service("web", "10.96.0.20", loadBalancerSourceRanges=list(ranges), **spec), **given}
+        elements = render(service_frontends(svc, [slice_of("web", ["10.244.1.5"])], NODE)).elements
+        return set(elements.get("guarded", ())), set(elements.get("allowed", ()))
+
+    point = "203.0.113.8 . tcp . 80"
+    assert guarded("192.0.2.0/25", "192.0.2.128/25 ", "192.0.2.7/32", "2001:db8::/32") == (
+        {point},
+        {f"{point} . 192.0.2.0/24"},
+    )
+    assert guarded("2001:db8::/32") == ({point}, set()), "nobody of this family"
+    assert guarded() == guarded("0.0.0.0/0", "10.0.0.0/8") == (set(), set())
 
 
 def test_the_first_service_has_a_point_that_two_claim() -> None:
