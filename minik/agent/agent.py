@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +22,15 @@ from minik.agent import names
 from minik.agent.act import Actor
 from minik.agent.admission import WRONG_NODE, Room, admit, is_new
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, EngineInfo, RuntimeFailure
-from minik.agent.context import Events, ImageSource, NodeContext
+from minik.agent.context import ImageSource, NodeContext
 from minik.agent.etcfiles import ClusterDns
+from minik.agent.events import pod_events
 from minik.agent.heartbeat import Heartbeat
 from minik.agent.hooks import HookRunner, HostHooks
+from minik.agent.host import disk_size, free_disk, free_memory, min_oom_score
 from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.observe import Observations
-from minik.agent.plan import init_containers, is_terminal
+from minik.agent.plan import is_terminal
 from minik.agent.podloop import PodWorker, orphan
 from minik.agent.probes import HostProbes, Prober, ProbeRunner
 from minik.agent.registration import Health, HostFacts, host_facts, node_object, register
@@ -50,23 +51,7 @@ from minik.clock import Clock, Entropy
 log = logging.getLogger("minik.agent")
 
 RETRY_SECONDS = 1.0
-_CAP_SYS_RESOURCE = 1 << 24
 _SIMULATED_DISK = 100 << 30
-
-
-def pod_events(recorder: Recorder | None) -> Events:
-    """Events about pods and their containers through `recorder`; without one they go nowhere."""
-
-    def event(pod: ROObj, kind: str, reason: str, message: str, *, container: str = "") -> None:
-        if recorder is None:
-            return
-        path = ""
-        if container:
-            is_init = any(c["name"] == container for c in init_containers(pod))
-            path = f"spec.{'initContainers' if is_init else 'containers'}{{{container}}}"
-        recorder.event(pod, kind, reason, message, field_path=path)
-
-    return event
 
 
 class Agent:
@@ -174,7 +159,7 @@ class Agent:
         is_real, disk = self._objects is not None, _SIMULATED_DISK  # volumes of a real host
         if is_real:
             self._ctx.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-            disk = _disk_size(self._ctx.data_dir)
+            disk = disk_size(self._ctx.data_dir)
         facts = host_facts(
             self.name, self.node_ip, engine, disk=disk, labels=self._labels, taints=self._taints, is_real=is_real
         )
@@ -265,7 +250,7 @@ class Agent:
     def _measure(self) -> Health:
         if self._objects is None:  # simulated: the host's shortages are not this node's
             return Health(network=self._network_failure)
-        memory, disk = _free_memory(), _free_disk(self._ctx.data_dir)
+        memory, disk = free_memory(), free_disk(self._ctx.data_dir)
         return Health(network=self._network_failure, free_memory=memory, free_disk=disk)
 
     # --- workers ---------------------------------------------------------------------------------------------------------
@@ -408,43 +393,3 @@ class Agent:
 def _is_live(worker: PodWorker) -> bool:
     """Whether it takes room of the node. One whose object is gone does not, as for kubelet: the scheduler gives its place away."""
     return not worker.is_gone and worker.memory.failed is None and not is_terminal(worker.pod)
-
-
-def min_oom_score(status: Path = Path("/proc/self/status")) -> int:
-    """The lowest oom_score_adj that can be given to a container: without CAP_SYS_RESOURCE none below the one inherited.
-
-    The engine's own capabilities count; on one host they are those of root, hence the agent's."""
-    try:
-        for line in status.read_text().splitlines():
-            if line.startswith("CapEff:"):
-                return -1000 if int(line.split()[1], 16) & _CAP_SYS_RESOURCE else 0
-    except (OSError, ValueError):
-        return 0
-    return 0
-
-
-def _disk_size(path: Path) -> int:
-    try:
-        stats = os.statvfs(path)
-    except OSError:
-        return 0
-    return stats.f_frsize * stats.f_blocks
-
-
-def _free_disk(path: Path) -> int | None:
-    try:
-        stats = os.statvfs(path)
-    except OSError:
-        return None
-    return stats.f_frsize * stats.f_bavail
-
-
-def _free_memory() -> int | None:
-    try:
-        with Path("/proc/meminfo").open() as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        return None
-    return None

@@ -1,7 +1,7 @@
 """`FakeRuntime`: containers that exist only in memory, for `--containers fake`, simulations and scale tests.
 
 Behaves like an engine where the agent can tell: states, exit codes, names that are taken, joiners of dead sandboxes, events, logs.
-Commands are understood as far as tests need them (see `interpret`); anything else runs until it is stopped. Images are all there,
+Commands are understood as far as tests need them (`fake_script.py`); anything else runs until it is stopped. Images are all there,
 except those of registries in the domain `.invalid` (RFC 6761), which can never be pulled. Costs no task and no timer for a container
 that does not end by itself.
 """
@@ -9,10 +9,8 @@ that does not end by itself.
 from __future__ import annotations
 
 import asyncio
-import shlex
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -33,126 +31,14 @@ from minik.agent.containers.base import (
     Session,
     StartFailure,
 )
+from minik.agent.containers.fake_container import Attached, Echo, FakeContainer, Said, format_line
+from minik.agent.containers.fake_script import Load, interpret
 from minik.aio import Tasks
-from minik.api import quantity
-from minik.api.times import format_micro_time
 from minik.clock import Clock, Entropy
 from minik.link.samples import Usage
 
 NODE_LABEL = "minik.node"
-_MAX_LOG = 2000
 _MAX_EVENTS = 4096
-
-Line = tuple[datetime, Literal[1, 2], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a simulated container uses: thousandths of a core, and bytes."""
-
-    cpu: int = 1
-    memory: int = 8 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What a simulated command does: prints, then runs for `seconds` (None: until stopped), then exits with `code`."""
-
-    output: bytes = b""
-    seconds: float | None = None
-    code: int = 0
-    load: Load | None = None
-    """What the container uses from then on."""
-
-
-def interpret(command: Sequence[str]) -> Script:
-    """Understands `true`, `false`, `echo …`, `sleep N`, `exit N`, `load CPU [MEMORY]` (use that much from now on: `load 250m 64Mi`), and
-    sequences of them in `sh -c`. Raises LookupError for a command that does not exist: one whose name begins with `/no`."""
-    if not command:
-        return Script()
-    if len(command) >= 3 and command[0].rsplit("/", 1)[-1] in ("sh", "bash", "ash") and command[1] == "-c":
-        return _shell(command[2])
-    return _one(list(command))
-
-
-def _shell(text: str) -> Script:
-    output, seconds, code = b"", 0.0, 0
-    load: Load | None = None
-    for part in text.replace("&&", ";").replace("\n", ";").split(";"):
-        words = shlex.split(part, comments=True)
-        if not words:
-            continue
-        step = _one(words)
-        output += step.output
-        code = step.code
-        load = step.load or load
-        if step.seconds is None:
-            return Script(output, None, 0, load)
-        seconds += step.seconds
-        if words[0] == "exit":
-            break
-    return Script(output, seconds, code, load)
-
-
-def _one(words: Sequence[str]) -> Script:
-    name = words[0]
-    if name.startswith("/no"):
-        raise LookupError(name)
-    match name.rsplit("/", 1)[-1]:
-        case "true" | ":":
-            return Script(seconds=0.0)
-        case "false":
-            return Script(seconds=0.0, code=1)
-        case "echo":
-            return Script(" ".join(words[1:]).encode() + b"\n", 0.0)
-        case "exit":
-            return Script(seconds=0.0, code=int(words[1]) if len(words) > 1 else 0)
-        case "load":
-            return Script(load=_load(words[1:]))
-        case "sleep":
-            try:
-                return Script(seconds=float(words[1].removesuffix("s")))
-            except (IndexError, ValueError):
-                return Script()
-        case _:
-            return Script()
-
-
-def _load(words: Sequence[str]) -> Load:
-    try:
-        cpu = quantity.parse(words[0]).milli() if words else Load().cpu
-        return Load(cpu, quantity.parse(words[1]).value()) if len(words) > 1 else Load(cpu)
-    except quantity.QuantityError:
-        return Load()
-
-
-@dataclass(slots=True)
-class _Container:
-    info: ContainerInfo
-    sandbox: str = ""
-    script: Script = Script()
-    missing: bool = False
-    """Whether the command does not exist."""
-    log: deque[Line] = field(default_factory=lambda: deque(maxlen=_MAX_LOG))
-    written: int = 0
-    changed: asyncio.Event | None = None
-    """Set on every new line and at the end; made when somebody follows the log."""
-
-    load: Load = Load()
-    used: float = 0.0
-    """Nanoseconds of cpu until `counted`."""
-    counted: datetime | None = None
-
-    def count(self, now: datetime) -> int:
-        """Nanoseconds of cpu used since it was started."""
-        if self.counted is not None and self.info.state == "running":
-            self.used += (now - self.counted).total_seconds() * self.load.cpu * 1e6
-        self.counted = now
-        return int(self.used)
-
-    def notify(self) -> None:
-        if self.changed is not None:
-            self.changed.set()
 
 
 class FakeRuntime:
@@ -178,7 +64,7 @@ class FakeRuntime:
             name="fake", version="1.0", os_image="simulated", kernel="0.0", architecture="x86_64",
             cpus=cpus, memory=memory, cgroup_driver="none",
         )  # fmt: skip
-        self._containers: dict[str, _Container] = {}
+        self._containers: dict[str, FakeContainer] = {}
         self._names: dict[str, str] = {}
         self._events: asyncio.Queue[RuntimeEvent] | None = None
         self._tasks: Tasks | None = None
@@ -210,7 +96,7 @@ class FakeRuntime:
             yield await queue.get()
 
     def _say(
-        self, kind: Literal["start", "die", "oom", "destroy", "resync"], container: _Container | None = None
+        self, kind: Literal["start", "die", "oom", "destroy", "resync"], container: FakeContainer | None = None
     ) -> None:
         if self._events is None:
             return
@@ -227,14 +113,14 @@ class FakeRuntime:
         if not self._available:
             raise RuntimeUnavailable("the container engine does not answer (simulated)")
 
-    def _get(self, container: str) -> _Container:
+    def _get(self, container: str) -> FakeContainer:
         self._check()
         found = self._containers.get(container) or self._containers.get(self._names.get(container, ""))
         if found is None:
             raise NoSuchContainer(f"No such container: {container}")
         return found
 
-    def _add(self, name: str, labels: Mapping[str, str], image: str) -> _Container:
+    def _add(self, name: str, labels: Mapping[str, str], image: str) -> FakeContainer:
         identity = f"{self._entropy.rng.getrandbits(256):064x}"
         info = ContainerInfo(
             id=identity,
@@ -245,7 +131,7 @@ class FakeRuntime:
             image_id=image if image.startswith("sha256:") else _image_id(image),
             created_at=self._clock.now(),
         )
-        made = self._containers[identity] = _Container(info)
+        made = self._containers[identity] = FakeContainer(info)
         self._names[name] = identity
         return made
 
@@ -301,7 +187,7 @@ class FakeRuntime:
         if self._start_seconds:
             await self._clock.sleep(self._start_seconds)
 
-    def _run(self, container: _Container) -> None:
+    def _run(self, container: FakeContainer) -> None:
         self._pid += 1
         container.used, container.counted = 0.0, self._clock.now()
         container.load = container.script.load or (Load() if container.sandbox else Load(0, 256 << 10))
@@ -310,13 +196,13 @@ class FakeRuntime:
         )
         self._say("start", container)
 
-    async def _end(self, container: _Container, seconds: float, code: int) -> None:
+    async def _end(self, container: FakeContainer, seconds: float, code: int) -> None:
         pid = container.info.pid
         await self._clock.sleep(seconds)
         if container.info.pid == pid:
             self._exit(container, code)
 
-    def _exit(self, container: _Container, code: int, *, oom: bool = False) -> None:
+    def _exit(self, container: FakeContainer, code: int, *, oom: bool = False) -> None:
         if container.info.state != "running":
             return
         container.count(self._clock.now())
@@ -366,18 +252,18 @@ class FakeRuntime:
         if found.info.state != "running":
             raise RuntimeFailure(f"Container {container} is not running")
         if list(command[:1]) == ["cat"] and stdin:
-            return _Echo()
+            return Echo()
         try:
             script = interpret(command)
         except LookupError:
-            return _Said(b"", f'exec: "{command[0]}": no such file or directory\n'.encode(), 127)
+            return Said(b"", f'exec: "{command[0]}": no such file or directory\n'.encode(), 127)
         if script.load is not None:
             self.set_load(container, script.load)
-        return _Said(script.output, b"", script.code)
+        return Said(script.output, b"", script.code)
 
     async def attach(self, container: str, *, stdin: bool, tty: bool) -> Session:
         del stdin, tty
-        return _Attached(self, self._get(container))
+        return Attached(self, self._get(container))
 
     async def logs(self, container: str, options: LogOptions) -> AsyncIterator[tuple[Literal[1, 2], bytes]]:
         found = self._get(container)
@@ -389,7 +275,7 @@ class FakeRuntime:
             lines = lines[max(0, len(lines) - options.tail) :]
         shown = found.written
         for line in lines:
-            yield line[1], _format(line, timestamps=options.timestamps)
+            yield line[1], format_line(line, timestamps=options.timestamps)
         while options.follow:
             if found.changed is None:
                 found.changed = asyncio.Event()
@@ -398,7 +284,7 @@ class FakeRuntime:
                 shown = found.written
                 for line in list(found.log)[-new:]:
                     if line[1] in wanted:
-                        yield line[1], _format(line, timestamps=options.timestamps)
+                        yield line[1], format_line(line, timestamps=options.timestamps)
                 continue
             if found.info.state != "running":
                 return
@@ -502,10 +388,6 @@ class FakeRuntime:
         found.notify()
 
 
-def _format(line: Line, *, timestamps: bool) -> bytes:
-    return f"{format_micro_time(line[0])} ".encode() + line[2] if timestamps else line[2]
-
-
 def _image_id(reference: str) -> str:
     """A made-up identity that says which image it stands for."""
     return reference if reference.startswith("sha256:") else "sha256:" + reference.encode().hex()[:64].ljust(64, "0")
@@ -513,68 +395,6 @@ def _image_id(reference: str) -> str:
 
 def _never_there(reference: str) -> bool:
     return reference.split("/", 1)[0].endswith(".invalid")
-
-
-class _Said:
-    """A command that has ended already."""
-
-    def __init__(self, out: bytes, err: bytes, code: int) -> None:
-        self._out, self._err, self._code = out, err, code
-
-    async def output(self) -> AsyncIterator[tuple[Literal[1, 2], bytes]]:
-        if self._out:
-            yield 1, self._out
-        if self._err:
-            yield 2, self._err
-
-    async def write(self, data: bytes) -> None:
-        del data
-
-    async def close_stdin(self) -> None:
-        pass
-
-    async def resize(self, width: int, height: int) -> None:
-        del width, height
-
-    async def exit_code(self) -> int | None:
-        return self._code
-
-    async def close(self) -> None:
-        pass
-
-
-class _Echo(_Said):
-    """`cat`: what comes in goes out, until stdin ends."""
-
-    def __init__(self) -> None:
-        super().__init__(b"", b"", 0)
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(16)
-
-    async def output(self) -> AsyncIterator[tuple[Literal[1, 2], bytes]]:
-        while (data := await self._queue.get()) is not None:
-            yield 1, data
-
-    async def write(self, data: bytes) -> None:
-        await self._queue.put(data)
-
-    async def close_stdin(self) -> None:
-        await self._queue.put(None)
-
-
-class _Attached(_Said):
-    """The output of a running container from now on."""
-
-    def __init__(self, runtime: FakeRuntime, container: _Container) -> None:
-        super().__init__(b"", b"", 0)
-        self._runtime, self._container = runtime, container
-
-    async def output(self) -> AsyncIterator[tuple[Literal[1, 2], bytes]]:
-        async for line in self._runtime.logs(self._container.info.id, LogOptions(follow=True, tail=0)):
-            yield line
-
-    async def exit_code(self) -> int | None:
-        info = self._container.info
-        return info.exit_code if info.state == "exited" else None
 
 
 _: type[ContainerRuntime] = FakeRuntime

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from minik.agent.containers.base import ContainerInfo
-from minik.agent.containers.fake import FakeRuntime, Load, interpret
+from minik.agent.containers.fake import FakeRuntime
+from minik.agent.containers.fake_script import Load, interpret
 from minik.agent.observe import Observations
 from minik.agent.stats import CgroupUsage, Stats, cgroup_mounts, parse_cgroup
 from minik.clock import Entropy, LoopClock
