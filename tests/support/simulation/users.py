@@ -363,6 +363,7 @@ _ACTIONS: Sequence[tuple[Do, float]] = (
     (delete_set, 1.0), (create_pod, 3.0), (set_pod_image, 2.0), (delete_pod, 4.0),
     (evict_pod, 1.0), (create_service, 1.0), (delete_service, 0.5),
     (create_config, 2.0), (patch_config, 3.0), (delete_config, 1.0), (release, 1.0), (cordon, 0.5),
+    (workloads.relabel_pod, 1.5),
     (workloads.create_job, 3.0), (workloads.suspend_job, 1.0), (workloads.widen_job, 1.0), (workloads.delete_job, 1.0),
     (workloads.create_cronjob, 0.7), (workloads.delete_cronjob, 0.3), (workloads.create_stateful, 2.0),
     (workloads.scale_stateful, 2.0), (workloads.set_stateful_image, 2.0), (workloads.delete_stateful, 0.7),

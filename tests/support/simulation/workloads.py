@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from minik.api import meta
-from minik.api.meta import Obj
+from minik.api.meta import Obj, ROObj
 
 if TYPE_CHECKING:
     from tests.support.simulation.users import User
@@ -161,6 +161,31 @@ async def create_budget(user: User) -> None:
 
 async def delete_budget(user: User) -> None:
     await user.delete(BUDGETS)
+
+
+async def relabel_pod(user: User) -> None:
+    """Takes a pod out of its set, or gives one that is nobody's to a set."""
+    sets = [
+        each for each in (await user.client.list("replicasets.apps")).items if meta.namespace(each).startswith("ns-")
+    ]
+    if not sets:
+        return
+    chosen = user.rng.choice(sets)
+    pods = (await user.client.list("pods", meta.namespace(chosen))).items
+    mine = [pod for pod in pods if meta.is_controlled_by(pod, chosen)]
+    strays = [pod for pod in pods if meta.controller_of(pod) is None and "stray" in meta.labels(pod)]
+    if strays and user.rng.random() < 0.5:
+        labels = {**chosen["spec"]["selector"]["matchLabels"], "stray": None}
+        await _label(user, user.rng.choice(strays), labels)
+    elif mine:
+        labels = {**dict.fromkeys(chosen["spec"]["selector"]["matchLabels"]), "stray": "yes"}
+        await _label(user, user.rng.choice(mine), labels)
+
+
+async def _label(user: User, pod: ROObj, labels: Obj) -> None:
+    patch = {"metadata": {"labels": labels, "uid": meta.uid(pod)}}
+    await user.client.patch("pods", meta.name(pod), meta.namespace(pod), patch)
+    user.say(f"labelled {meta.key(pod)}: {labels}")
 
 
 async def let_end(user: User) -> None:
