@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -21,6 +21,7 @@ from minik.api import meta
 from minik.api.core_v1.pod_defaults import pull_policy
 from minik.api.errors import StatusError
 from minik.api.meta import ROObj
+from minik.api.times import format_duration
 from minik.client.client import Client
 from minik.clock import Clock
 
@@ -164,13 +165,20 @@ def docker_config(secret: ROObj) -> Mapping[str, Any] | None:
     return None
 
 
+class _Pulled(NamedTuple):
+    """An image, and how long the engine took: another time than that which a pod waited, which may have joined late."""
+
+    image: ImageInfo
+    seconds: float
+
+
 class ImagePuller:
     """Images for one node. Pods that want the same image with the same login share one pull."""
 
     def __init__(self, runtime: ContainerRuntime, client: Client, *, clock: Clock) -> None:
         self._runtime, self._client, self._clock = runtime, client, clock
         self._failures: dict[tuple[str, str], Failures] = {}
-        self._pulls: dict[tuple[str, bytes], asyncio.Task[ImageInfo | RuntimeFailure]] = {}
+        self._pulls: dict[tuple[str, bytes], asyncio.Task[_Pulled | RuntimeFailure]] = {}
         self._tasks = Tasks("images")
 
     async def ensure(self, pod: ROObj, container: Mapping[str, Any], say: Say) -> ImageInfo:
@@ -208,7 +216,7 @@ class ImagePuller:
         say("Normal", "Pulling", f'Pulling image "{image}"')
         began = self._clock.monotonic()
         try:
-            info = await self._shared_pull(name, await self._logins(pod, image))
+            pulled = await self._shared_pull(name, await self._logins(pod, image))
         except ImageFailure as error:
             before = self._failures.get(key, Failures())
             self._failures[key] = Failures(before.count + 1, self._clock.monotonic(), error.reason, str(error))
@@ -216,12 +224,12 @@ class ImagePuller:
             say("Warning", "Failed", f"Error: {error.reason}")
             raise
         self._failures.pop(key, None)
-        took = self._clock.monotonic() - began
-        size = f". Image size: {info.size} bytes." if info.size else ""
-        say("Normal", "Pulled", f'Successfully pulled image "{image}" in {took:.3f}s{size}')
-        return info
+        took, waited = format_duration(pulled.seconds), format_duration(self._clock.monotonic() - began)
+        message = f'Successfully pulled image "{image}" in {took} ({waited} including waiting)'
+        say("Normal", "Pulled", f"{message}. Image size: {pulled.image.size} bytes.")
+        return pulled.image
 
-    async def _shared_pull(self, name: str, logins: list[dict[str, str]]) -> ImageInfo:
+    async def _shared_pull(self, name: str, logins: list[dict[str, str]]) -> _Pulled:
         key = (name, orjson.dumps(logins))  # who logs in otherwise may get another answer
         pull = self._pulls.get(key)
         if pull is None:
@@ -232,13 +240,15 @@ class ImagePuller:
             raise outcome
         return outcome
 
-    async def _try_logins(self, name: str, logins: list[dict[str, str]]) -> ImageInfo | RuntimeFailure:
+    async def _try_logins(self, name: str, logins: list[dict[str, str]]) -> _Pulled | RuntimeFailure:
         """The image, or why not (as a value: it is the failure of those who asked, not of the task)."""
         failure: RuntimeFailure = RuntimeFailure(f"{name} was not pulled")
         attempts: list[dict[str, str] | None] = [*logins] or [None]
+        began = self._clock.monotonic()
         for login in attempts:
             try:
-                return await self._runtime.pull(name, auth=login)
+                image = await self._runtime.pull(name, auth=login)
+                return _Pulled(image, self._clock.monotonic() - began)
             except ImageFailure as error:
                 failure = error
             except RuntimeFailure as error:

@@ -74,7 +74,7 @@ def initial_health(pod: ROObj, container: Mapping[str, Any], info: ContainerInfo
     """The verdict before anybody asked. What the API server was told about this very container still holds (an agent that
     starts anew does not make its pods unready)."""
     known = status_of(pod, container["name"]) or {}
-    if known.get("containerID") == f"docker://{info.id}" and "running" in (known.get("state") or {}):
+    if known.get("containerID") == info.uri and "running" in (known.get("state") or {}):
         return Health(started=bool(known.get("started")), ready=bool(known.get("ready")))
     return Health(started="startupProbe" not in container, ready="readinessProbe" not in container)
 

@@ -43,6 +43,7 @@ class HostFacts:
     engine: str = ""
     """`docker://28.2.2`"""
     machine_id: str = ""
+    system_uuid: str = ""
     boot_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Mapping[str, str]] = ()
@@ -68,11 +69,15 @@ def host_facts(
     labels: Mapping[str, str] | None = None,
     taints: Sequence[Mapping[str, str]] = (),
     proc: Path = Path("/proc"),
+    sys: Path = Path("/sys"),
     etc: Path = Path("/etc"),
+    var: Path = Path("/var"),
     is_real: bool = True,
 ) -> HostFacts:
-    """The host's facts, from its engine and, if it `is_real`, a few files."""
+    """The host's facts, from its engine and, if it `is_real`, the files that cadvisor reads."""
     machine = engine.architecture or platform.machine()
+    machine_id = _first_line(etc / "machine-id", var / "lib/dbus/machine-id") if is_real else ""
+    product = (sys / "class/dmi/id/product_uuid", proc / "device-tree/system-id", proc / "device-tree/vm,uuid")
     return HostFacts(
         name=name,
         address=address,
@@ -83,18 +88,24 @@ def host_facts(
         kernel=engine.kernel,
         os_image=engine.os_image,
         engine=f"{engine.name}://{engine.version}",
-        machine_id=_first_line(etc / "machine-id") if is_real else "",
+        machine_id=machine_id,
+        system_uuid=(_first_line(*product) or machine_id) if is_real else "",
         boot_id=_first_line(proc / "sys/kernel/random/boot_id") if is_real else "",
         labels=labels or {},
         taints=taints,
     )
 
 
-def _first_line(path: Path) -> str:
-    try:
-        return path.read_text().split("\n", 1)[0].strip()
-    except OSError:
-        return ""
+def _first_line(*paths: Path) -> str:
+    """Of the first of these files that has one."""
+    for path in paths:
+        try:
+            line = path.read_text(errors="replace").split("\n", 1)[0].strip(" \t\0")
+        except OSError:
+            continue
+        if line:
+            return line
+    return ""
 
 
 IMAGES, NAMES = 50, 5
@@ -153,7 +164,7 @@ def node_status(
             "machineID": facts.machine_id,
             "operatingSystem": "linux",
             "osImage": facts.os_image,
-            "systemUUID": facts.machine_id,
+            "systemUUID": facts.system_uuid,
         },
         **({"images": list(images)} if images is not None else {}),
     }

@@ -102,7 +102,7 @@ def terminated_state(info: ContainerInfo, message: str) -> Obj:
     ended = ended_at(info)
     state["startedAt"] = _time(info.started_at or (ended if info.state == "created" else None))
     state["finishedAt"] = _time(ended)
-    state["containerID"] = f"docker://{info.id}"
+    state["containerID"] = info.uri
     return state
 
 
@@ -141,12 +141,12 @@ def _container_status(
     if last is not None:
         status["lastState"] = {"terminated": terminated_state(last, messages.get(last.id, ""))}
     else:
-        status["lastState"] = _told_last(status_of(pod, name), f"docker://{newest.id}", now)
+        status["lastState"] = _told_last(status_of(pod, name), newest.uri, now)
     status["ready"] = is_ready
     status["restartCount"] = attempt_of(newest)
     status["image"] = container.get("image", "")
     status["imageID"] = newest.labels.get(names.IMAGE_ID) or newest.image_id
-    status["containerID"] = f"docker://{newest.id}"
+    status["containerID"] = newest.uri
     status["started"] = is_started
     return status
 

@@ -67,6 +67,9 @@ def test_taints(kubectl: Kubectl) -> None:
     kubectl("create", "deployment", "web", "--image=registry.test/web", "--replicas=3")
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     assert nodes_of_pods(kubectl) == ["sim-1"] * 3
+    engine = kubectl.get("node", "sim-1")["status"]["nodeInfo"]["containerRuntimeVersion"].partition("://")[0]
+    statuses = [pod["status"]["containerStatuses"][0] for pod in kubectl.get("pods", "-l", "app=web")["items"]]
+    assert {status["containerID"].partition("://")[0] for status in statuses} == {engine}
     kubectl("taint", "node", "sim-1", "gone=now:NoExecute")
     kubectl("taint", "node", "sim-0", "kept-")
     until(lambda: nodes_of_pods(kubectl) == ["sim-0"] * 3, "evicted from one, run on the other")

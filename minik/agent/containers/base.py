@@ -154,6 +154,13 @@ class ContainerInfo:
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    engine: str = "docker"
+    """`name` of the engine's EngineInfo."""
+
+    @property
+    def uri(self) -> str:
+        """`containerID` of a container's status."""
+        return f"{self.engine}://{self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,7 @@ class FakeRuntime:
             image=image,
             image_id=image if image.startswith("sha256:") else _image_id(image),
             created_at=self._clock.now(),
+            engine=self._info.name,
         )
         made = self._containers[identity] = FakeContainer(info)
         self._names[name] = identity

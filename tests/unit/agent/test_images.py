@@ -234,7 +234,7 @@ async def test_pulled_once_and_then_used() -> None:
     assert node.engine.pulls == [("docker.io/library/nginx:1", None)]
     assert node.said == [
         ("Normal", "Pulling", 'Pulling image "nginx:1"'),
-        ("Normal", "Pulled", 'Successfully pulled image "nginx:1" in 0.000s. Image size: 5 bytes.'),
+        ("Normal", "Pulled", 'Successfully pulled image "nginx:1" in 0s (0s including waiting). Image size: 5 bytes.'),
         ("Normal", "Pulled", 'Container image "nginx:1" already present on machine'),
     ]
 
@@ -299,6 +299,23 @@ async def test_pods_share_a_pull_and_giving_up_one_leaves_it_to_the_others() -> 
     node.engine.gate.set()
     assert {(await pull).id for pull in pulls[1:]} == {DIGEST}
     assert len(node.engine.pulls) == 1
+
+
+async def test_the_time_of_a_pull_is_told_beside_that_of_waiting() -> None:
+    node = Node()
+    node.engine.gate.clear()
+    first = asyncio.ensure_future(node.ensure("nginx"))
+    await node.engine.asked.wait()
+    node.clock.time += 1.0
+    late = asyncio.ensure_future(node.ensure("nginx", uid="u2"))
+    await asyncio.sleep(0)
+    node.clock.time += 0.25
+    node.engine.gate.set()
+    await asyncio.gather(first, late)
+    assert [message for _, reason, message in node.said if reason == "Pulled"] == [
+        'Successfully pulled image "nginx" in 1.25s (1.25s including waiting). Image size: 5 bytes.',
+        'Successfully pulled image "nginx" in 1.25s (250ms including waiting). Image size: 5 bytes.',
+    ]
 
 
 async def test_a_failed_pull_is_told_and_not_logged_as_a_bug(caplog: pytest.LogCaptureFixture) -> None:

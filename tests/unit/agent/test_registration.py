@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,13 +64,19 @@ def test_transition_times_are_kept() -> None:
 def test_host_facts(tmp_path: Path) -> None:
     (tmp_path / "machine-id").write_text("abc\n")
     engine = EngineInfo(name="docker", version="28.2.2", cpus=2, memory=5, architecture="aarch64")
-    facts = host_facts("n1", "192.0.2.1", engine, etc=tmp_path, proc=tmp_path)
-    assert (facts.engine, facts.architecture, facts.machine_id, facts.boot_id) == (
-        "docker://28.2.2",
-        "arm64",
-        "abc",
-        "",
-    )
+    facts = partial(host_facts, "n1", "192.0.2.1", engine, etc=tmp_path, var=tmp_path, proc=tmp_path, sys=tmp_path)
+    found = facts()
+    assert (found.engine, found.architecture, found.boot_id) == ("docker://28.2.2", "arm64", "")
+    assert (found.machine_id, found.system_uuid) == ("abc", "abc")
+    (tmp_path / "device-tree").mkdir()
+    (tmp_path / "device-tree/vm,uuid").write_bytes(b"uuid\0")
+    assert (facts().machine_id, facts().system_uuid) == ("abc", "uuid")
+    (tmp_path / "machine-id").write_text("")
+    (tmp_path / "lib/dbus").mkdir(parents=True)
+    (tmp_path / "lib/dbus/machine-id").write_text("def\n")
+    assert facts().machine_id == "def"
+    simulated = facts(is_real=False)
+    assert (simulated.machine_id, simulated.system_uuid) == ("", "")
 
 
 class Nodes:
