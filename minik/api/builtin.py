@@ -30,6 +30,7 @@ from minik.api.core_v1 import (
     serviceaccount,
 )
 from minik.api.discovery_v1 import endpointslice
+from minik.api.events_v1 import event as events_v1
 from minik.api.kind import Kind
 from minik.api.metrics_v1beta1 import usage
 from minik.api.networking_v1 import ingress, ingressclass, ipaddress, networkpolicy, servicecidr
@@ -79,6 +80,7 @@ BUILTIN: tuple[Kind, ...] = (
     apiservice.KIND,
     lease.KIND,
     endpointslice.KIND,
+    events_v1.KIND,
     ingressclass.KIND,
     ingress.KIND,
     ipaddress.KIND,

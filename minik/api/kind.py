@@ -145,6 +145,8 @@ class Kind:
     """A sentence for the `Warning:` header of every request."""
     other: OtherVersion | None = None
     """Of a version that is served but not stored: another one of the same group and plural is. Registered before that one."""
+    stored_in: str = ""
+    """The resource of another group as which its objects are stored (`other` tells how): one set of objects, served in two groups."""
     cleanup_finalizer: str = ""
     """A finalizer that every deletion of such an object begins with: what it stands for goes first."""
     custom: CustomSchema | None = field(default=None, compare=False)
@@ -160,8 +162,13 @@ class Kind:
 
     @property
     def resource(self) -> str:
-        """The kind's short unique name inside minik: `pods`, `deployments.apps`. Also its key prefix in the store."""
+        """The kind's short unique name inside minik: `pods`, `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def store(self) -> str:
+        """The resource under which its objects lie: its own, but for kinds that are another group's in other words."""
+        return self.stored_in or self.resource
 
     @property
     def list_kind(self) -> str:
@@ -188,7 +195,7 @@ class Kind:
 
     def key(self, namespace: str, name: str) -> str:
         """The object's key in the store: `pods/default/web`, `nodes//n1`."""
-        return f"{self.resource}/{namespace if self.namespaced else ''}/{name}"
+        return f"{self.store}/{namespace if self.namespaced else ''}/{name}"
 
 
 STATUS = "status"

@@ -30,7 +30,7 @@ from minik.storage.cache import Entry
 _GENERATED_NAME_TRIES = 8
 _CONFLICT_TRIES = 30
 
-_CREATED_BY_UPDATE = frozenset({"endpoints", "events", "leases.coordination.k8s.io"})
+_CREATED_BY_UPDATE = frozenset({"endpoints", "events", "events.events.k8s.io", "leases.coordination.k8s.io"})
 """Kinds whose PUT creates what is absent (AllowCreateOnUpdate)."""
 _NEEDS_REVISION = frozenset(
     {"leases.coordination.k8s.io", "endpointslices.discovery.k8s.io", "customresourcedefinitions.apiextensions.k8s.io"}

@@ -10,7 +10,7 @@ from minik.client.controller import Setup
 from minik.client.informer import Informer
 
 _NEEDED = frozenset({"list", "watch", "delete"})
-IGNORED = frozenset({"events"})
+IGNORED = frozenset({"events", "events.events.k8s.io"})
 """Nobody owns or waits for Events, there are many of them, and they expire (kube-controller-manager's GC ignores them too)."""
 
 

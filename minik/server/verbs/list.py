@@ -72,16 +72,16 @@ async def list_(core: Core, request: Request) -> Response:
 def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> Sequence[Entry]:
     show = view(core.cache, kind)
     if chosen is EVERYTHING:
-        return shown_all(core.cache.list(kind.resource, namespace), show)
+        return shown_all(core.cache.list(kind.store, namespace), show)
     if chosen.name and (namespace or not kind.namespaced):
         entry = core.cache.get(kind.key(namespace, chosen.name))
         entries: Sequence[Entry] = [entry] if entry is not None else []
     elif chosen.index is not None:
-        entries = core.cache.by_index(kind.resource, *chosen.index)
+        entries = core.cache.by_index(kind.store, *chosen.index)
         if namespace:
             entries = [e for e in entries if e.namespace == namespace]
     else:
-        entries = core.cache.list(kind.resource, namespace)
+        entries = core.cache.list(kind.store, namespace)
     entries = shown_all(entries, show)
     holds = chosen.holds
     return entries if holds is None else [e for e in entries if holds(e.obj)]
@@ -103,9 +103,9 @@ async def _page(
         revision = core.cache.revision
     try:
         if revision == core.cache.revision:
-            entries = core.cache.list(kind.resource, namespace)
+            entries = core.cache.list(kind.store, namespace)
         else:
-            entries = await core.cache.list_at(kind.resource, namespace, revision)
+            entries = await core.cache.list_at(kind.store, namespace, revision)
     except CompactedError as error:
         if not after:
             raise Expired(f"The resourceVersion for the provided list is too old: {revision}") from error

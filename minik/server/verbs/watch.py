@@ -114,7 +114,7 @@ async def watch(core: Core, request: Request) -> Response:
         if streaming and bookmarks:
             initial.append(bookmark(kind, since, initial_end=True))
     try:
-        source = await core.cache.watch(kind.resource, namespace, since=since, name=chosen.name, index=chosen.index)
+        source = await core.cache.watch(kind.store, namespace, since=since, name=chosen.name, index=chosen.index)
     except CompactedError as error:
         raise Expired(f"too old resource version: {error.wanted} ({error.oldest})") from error
     chosen_format = format_of(request)

@@ -17,6 +17,7 @@ componentstatuses ComponentStatus cs cluster get,list
 configmaps ConfigMap cm namespaced *
 endpoints Endpoints ep namespaced *
 events Event ev namespaced *
+events.events.k8s.io Event ev namespaced *
 leases.coordination.k8s.io Lease - namespaced *
 namespaces Namespace ns cluster create,delete,get,list,patch,update,watch
 nodes Node no cluster *
