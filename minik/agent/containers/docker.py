@@ -1,7 +1,7 @@
 """`DockerRuntime`: sandboxes and containers on the Docker engine that is on the host already.
 
 Implements `base.ContainerRuntime`; `docker_api.py` says what is sent and what answers mean, `docker_client.py` holds the connection,
-`docker_streams.py` the hijacked ones. What matters here:
+`docker_streams.py` the hijacked ones, `docker_images.py` has what is done with images. What matters here:
 * The engine finishes what it was asked even if nobody waits any more. So every change is shielded: a caller that is cancelled goes,
   the request goes on. Names are deterministic, and a name that is taken is adopted.
 * `list` asks Docker for its list and inspects only what it does not know yet in that state.
@@ -12,7 +12,6 @@ How many starts run at once is the caller's business (`agent/context.py`).
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import math
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -27,6 +26,7 @@ from yarl import URL
 
 from minik.agent import pauseimage
 from minik.agent.containers import docker_api as api
+from minik.agent.containers import docker_images
 from minik.agent.containers.base import (
     ContainerInfo,
     ContainerRuntime,
@@ -39,7 +39,6 @@ from minik.agent.containers.base import (
     NoSuchContainer,
     RuntimeEvent,
     RuntimeFailure,
-    RuntimeUnavailable,
     SandboxSpec,
     Session,
 )
@@ -53,8 +52,6 @@ __all__ = ["DockerRuntime", "remove_everything"]
 
 log = logging.getLogger("minik.agent.docker")
 
-PULL_SILENCE_SECONDS = 600.0
-"""A pull that shows no progress for so long is given up."""
 _INSPECTS_AT_ONCE = 8
 _FIRST_RECONNECT, _LAST_RECONNECT = 0.1, 3.0
 _NAME_TAKEN_TRIES = 100
@@ -360,47 +357,16 @@ class DockerRuntime:
     # --- images ----------------------------------------------------------------------------------------------------------
 
     async def image(self, reference: str) -> ImageInfo | None:
-        try:
-            return api.parse_image(await self._engine.ask("GET", f"images/{quoted(reference)}/json"))
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise error.meaning() from error
+        return await docker_images.find(self._engine, reference)
 
     async def images(self) -> Sequence[ImageInfo]:
         return [api.parse_image(row) for row in await self._ask("GET", "images/json")]
 
     async def pull(self, reference: str, *, auth: Mapping[str, str] | None = None) -> ImageInfo:
-        reference = api.with_tag(reference)
-        headers = {}
-        if auth is not None:
-            login = orjson.dumps(api.login(reference, auth))
-            headers["X-Registry-Auth"] = base64.urlsafe_b64encode(login).decode()
-        progress = self._engine.messages(
-            "POST", "images/create", params={"fromImage": reference}, headers=headers, silence=PULL_SILENCE_SECONDS
-        )
-        try:
-            async for _ in progress:
-                pass
-        except EngineError as error:
-            meaning = error.meaning()
-            if isinstance(meaning, RuntimeUnavailable):
-                raise meaning from error
-            raise api.pull_failure(error.message) from error
-        image = await self.image(reference)
-        if image is None:
-            raise ImageFailure("ErrImagePull", f"{reference} was pulled, but the engine has it not")
-        return image
+        return await docker_images.pull(self._engine, reference, auth)
 
     async def load(self, archive: bytes) -> None:
-        progress = self._engine.messages(
-            "POST", "images/load", params={"quiet": "1"}, data=archive, headers={"Content-Type": "application/x-tar"}
-        )
-        try:
-            async for _ in progress:
-                pass
-        except EngineError as error:
-            raise error.meaning() from error
+        await docker_images.load(self._engine, archive)
 
 
 _: type[ContainerRuntime] = DockerRuntime
