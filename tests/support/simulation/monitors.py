@@ -13,7 +13,7 @@ import orjson
 from minik.agent import names
 from minik.agent.containers.base import ContainerInfo
 from minik.api.core_v1 import pods
-from minik.api.meta import ROObj, controller_of, is_deleting, uid
+from minik.api.meta import ROObj, controller_of, is_deleting, labels, uid
 from minik.controllers.common.rollout_scale import max_surge, max_unavailable
 from minik.storage.base import Event, EventType
 from tests.support.simulation.host import SimulatedNode
@@ -21,6 +21,7 @@ from tests.support.simulation.job_monitor import JobMonitor
 from tests.support.simulation.network import Link
 from tests.support.simulation.subjects import SUBJECTS
 from tests.support.simulation.subjects.subject import Watcher
+from tests.support.simulation.workloads import STRAY
 
 MEMORY_SECONDS = 150.0
 """How long a former number of replicas, and a create whose answer was lost, may explain a surplus."""
@@ -187,7 +188,7 @@ class Monitors:
 
     def _check_surplus(self, owner: _Set) -> None:
         now = asyncio.get_running_loop().time()
-        there = sum(1 for pod in owner.pods.values() if pods.is_active(pod))
+        there = sum(1 for pod in owner.pods.values() if pods.is_active(pod) and STRAY not in labels(pod))
         asked = owner.most_asked(now)
         lost = sum(1 for at in self._link.lost_creates if at > now - MEMORY_SECONDS)
         if there > asked + lost:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tests.support.simulation.users import User
 
 JOBS, CRONJOBS, STATEFUL, DAEMONS = "jobs.batch", "cronjobs.batch", "statefulsets.apps", "daemonsets.apps"
+STRAY = "stray"
+"""Label of a pod that was taken out of its set: it has that as its owner until the set has let it go."""
 BUDGETS = "poddisruptionbudgets.policy"
 
 
@@ -173,12 +175,12 @@ async def relabel_pod(user: User) -> None:
     chosen = user.rng.choice(sets)
     pods = (await user.client.list("pods", meta.namespace(chosen))).items
     mine = [pod for pod in pods if meta.is_controlled_by(pod, chosen)]
-    strays = [pod for pod in pods if meta.controller_of(pod) is None and "stray" in meta.labels(pod)]
+    strays = [pod for pod in pods if meta.controller_of(pod) is None and STRAY in meta.labels(pod)]
     if strays and user.rng.random() < 0.5:
-        labels = {**chosen["spec"]["selector"]["matchLabels"], "stray": None}
+        labels = {**chosen["spec"]["selector"]["matchLabels"], STRAY: None}
         await _label(user, user.rng.choice(strays), labels)
     elif mine:
-        labels = {**dict.fromkeys(chosen["spec"]["selector"]["matchLabels"]), "stray": "yes"}
+        labels = {**dict.fromkeys(chosen["spec"]["selector"]["matchLabels"]), STRAY: "yes"}
         await _label(user, user.rng.choice(mine), labels)
 
 

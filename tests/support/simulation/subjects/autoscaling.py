@@ -147,7 +147,11 @@ def unsettled(view: View) -> Iterator[str]:
             and meta.labels(pod).get("app") == reference["name"]
             and pods.is_active(pod)
         ]
-        known = running and all(pods.containers(pod)[0].get("command", ("",))[0] == "load" for pod in running)
+        known = (
+            running
+            and len(running) == number
+            and all(pods.containers(pod)[0].get("command", ("",))[0] == "load" for pod in running)
+        )
         if known and not _is_steady(hpa, _ratio(hpa, running), number):
             yield f"{what}: {number} replicas use another amount than its goal"
 
