@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
@@ -21,6 +22,8 @@ from minik.storage.entry import CacheEvent, Entry
 from minik.storage.hub import DEFAULT_LIMIT
 from minik.storage.resource import IndexFunction, Resource, by_key
 from minik.storage.watching import Watch
+
+log = logging.getLogger("minik.storage")
 
 __all__ = ["Cache", "CacheEvent", "Entry", "IndexFunction", "Watch"]
 
@@ -141,8 +144,7 @@ class Cache:
             name = event.key.partition("/")[0]
             self._resource(name).apply(event, now, self._history)
             if name in self._followers:
-                for follower in self._followers[name]:
-                    follower(event.key, self.get(event.key))
+                self._tell(name, event.key)
         self.revision = events[-1].revision
         if self._waiters:
             revision, waiters = self.revision, self._waiters
@@ -150,6 +152,14 @@ class Cache:
             for wanted, waiter in waiters:
                 if wanted <= revision and not waiter.done():
                     waiter.set_result(None)
+
+    def _tell(self, name: str, key: str) -> None:
+        """One follower that fails must stop neither the others nor the store, whose writer all this is called by."""
+        for follower in self._followers[name]:
+            try:
+                follower(key, self.get(key))
+            except Exception:
+                log.exception("a follower of the cache failed", extra={"key": key})
 
     async def wait_for(self, revision: int, timeout: float | None = None) -> None:
         """Until everything up to `revision` is in the cache. Raises TimeoutError after `timeout` seconds."""

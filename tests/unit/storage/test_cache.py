@@ -192,6 +192,27 @@ async def test_a_slow_watch_ends_and_the_others_do_not(cluster: Cluster) -> None
     assert len(other.pop_many()) == 4
 
 
+async def test_a_follower_that_fails_stops_neither_the_others_nor_the_writer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await open_store(tmp_path)
+    cache = Cache(store)
+    await cache.start()
+    told: list[tuple[str, bool]] = []
+
+    def fail(_key: str, _entry: object) -> None:
+        raise TypeError("a mistake of somebody's")
+
+    cache.follow("pods", fail)
+    cache.follow("pods", lambda key, entry: told.append((key, entry is not None)))
+    await store.commit([Op("pods/default/a", pod("a"))])
+    await store.commit([Op("pods/default/a", None)])
+    assert told == [("pods/default/a", True), ("pods/default/a", False)]
+    assert "a follower of the cache failed" in caplog.text
+    await cache.close()
+    await store.close()
+
+
 async def test_history_is_bounded_and_says_so() -> None:
     cluster = Cluster(history=5)
     await cluster.cache.start()
