@@ -52,20 +52,18 @@ class LocalTransport:
         content_type: str = JSON,
     ) -> ROObj:
         """The object, or a list's or discovery's value."""
-        response = await self._call(method, path, query, body, content_type)
-        if response.entry is not None:
-            return response.entry.obj
-        if response.obj is not None:
-            return response.obj
-        if response.entries is not None:
-            return list_object(response.entries)
-        decoded: ROObj = orjson.loads(response.raw or b"{}")
-        return decoded
+        return _value(await self._call(method, path, query, body, content_type))
 
     async def list(self, path: str, *, query: Mapping[str, str] | None = None) -> ListResult:
         response = await self._call("GET", path, query)
         found = response.entries
-        assert found is not None, f"{path} is no collection"
+        if found is None:  # of somebody else's, behind an APIService
+            whole = _value(response)
+            assert "items" in whole, f"{path} is no collection"
+            metadata = whole.get("metadata") or {}
+            return ListResult(
+                whole["items"] or [], metadata.get("resourceVersion") or "", metadata.get("continue") or ""
+            )
         return ListResult([e.obj for e in found.entries], str(found.resource_version), found.continue_)
 
     async def watch(self, path: str, *, query: Mapping[str, str] | None = None) -> AsyncIterator[WatchEvent]:
@@ -82,6 +80,17 @@ class LocalTransport:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+def _value(response: Response) -> ROObj:
+    if response.entry is not None:
+        return response.entry.obj
+    if response.obj is not None:
+        return response.obj
+    if response.entries is not None:
+        return list_object(response.entries)
+    decoded: ROObj = orjson.loads(response.raw or b"{}")
+    return decoded
 
 
 _: type[Transport] = LocalTransport

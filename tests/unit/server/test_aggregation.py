@@ -68,6 +68,10 @@ class Other:
         }
         if request.path in paths:
             return web.json_response(paths[request.path])
+        if request.path.endswith("/pods"):
+            return web.json_response(
+                {"kind": "PodMetricsList", "metadata": {}, "items": [{"metadata": {"name": "theirs"}}]}
+            )
         if request.path.endswith("/missing"):
             status = NotFound('flunders.wardle.example.com "missing" not found').to_status()
             return web.json_response(status, status=404)
@@ -173,6 +177,16 @@ async def test_clients_in_the_process_too(world: World) -> None:
     assert (patched["said"], patched["type"]) == ('{"a":1}', "application/merge-patch+json")
     with pytest.raises(NotFound, match="not found"):
         await transport.request("GET", f"{PATH}/missing")
+
+
+async def test_lists_of_others_kinds_for_clients_in_the_process(world: World) -> None:
+    """An autoscaler lists pods.metrics.k8s.io, whoever serves it."""
+    wanted = apiservice(world.bundle, group="metrics.k8s.io", version="v1beta1")
+    wanted["metadata"]["name"] = "v1beta1.metrics.k8s.io"
+    await world.client.create(RESOURCE, wanted)
+    found = await world.client.list("pods.metrics.k8s.io", "default", label_selector="a=b")
+    assert [each["metadata"]["name"] for each in found.items] == ["theirs"]
+    assert world.other.asked[-1][1].endswith("/namespaces/default/pods?labelSelector=a%3Db")
 
 
 async def test_roles_are_asked_before(world: World) -> None:
