@@ -15,6 +15,7 @@ from minik.server.admission.ingress_class import admit_ingress_class
 from minik.server.admission.limit_ranger import admit_limit_defaults, admit_limits
 from minik.server.admission.namespace_lifecycle import admit_namespace_lifecycle
 from minik.server.admission.node_restriction import admit_node_restriction
+from minik.server.admission.node_taints import admit_node_taints
 from minik.server.admission.pod_priority import admit_pod_priority, admit_priority_class
 from minik.server.admission.quota import admit_quota
 from minik.server.admission.role_escalation import admit_role_escalation
@@ -31,6 +32,7 @@ BEFORE_VALIDATION: Sequence[Admission] = (
     admit_limit_defaults,
     admit_service_account,
     admit_node_restriction,
+    admit_node_taints,
     admit_extended_resources,
     admit_pod_priority,
     admit_default_tolerations,
