@@ -220,9 +220,10 @@ class ApiServer:
         serve = self._find(kind, request)
         if kind.deprecation:
             request.warnings.append(kind.deprecation)
-        if info.subresource != "proxy":  # whose answers are not ours to make
-            format_of(request)  # 406 comes before anything is done
-        return represent(await serve(self.core, request), request, kind, self.core.clock)
+        if info.subresource == "proxy":  # whose answers are not ours to make
+            return await serve(self.core, request)
+        chosen = format_of(request, objects=kind.resource not in self._creates)  # 406 comes before anything is done
+        return represent(await serve(self.core, request), chosen, request, kind, self.core.clock)
 
     async def _serve_path(self, request: Request) -> Response:
         path = request.path

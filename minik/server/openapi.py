@@ -91,7 +91,7 @@ class OpenAPI:
         if path == "v2" and _V2_PROTOBUF in request.headers.get("Accept", ""):
             return Response(headers={"Vary": "Accept"}, raw=_v2_protobuf(), content_type=_V2_PROTOBUF_ANSWER)
         if path == "v2":
-            etag = '"' + "".join(self.hashes().values())[:64] + '"'
+            etag = f'"{hashlib.sha256("".join(self.hashes().values()).encode()).hexdigest().upper()}"'
             return _not_modified(etag) if _has(request, etag) else _answer(self.v2(), {"ETag": etag})
         name = path.removeprefix("v3/")
         if self._others is not None and name.startswith("apis/") and name.count("/") == 2:

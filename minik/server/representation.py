@@ -74,15 +74,15 @@ def negotiate(accept: str, *, objects: bool = True) -> Format:
     raise NotAcceptable("only the following media types are accepted: " + ", ".join(_ACCEPTABLE))
 
 
-def format_of(request: Request) -> Format:
+def format_of(request: Request, *, objects: bool = True) -> Format:
+    """`objects` False: what is answered is no object that could be in a Table (reviews, bindings). Raises NotAcceptable."""
     if request.decoded:
         return PLAIN
-    return negotiate(request.headers.get("Accept", ""))
+    return negotiate(request.headers.get("Accept", ""), objects=objects)
 
 
-def represent(response: Response, request: Request, kind: Kind, clock: Clock) -> Response:
+def represent(response: Response, chosen: Format, request: Request, kind: Kind, clock: Clock) -> Response:
     """The answer as the client asked for it. Plain JSON answers pass through untouched."""
-    chosen = format_of(request)
     if chosen.is_plain or response.watch is not None or response.status >= 400:
         return response  # a watch looks at its format itself
     if response.raw is not None or response.stream is not None or response.http is not None:

@@ -177,6 +177,15 @@ async def test_media_types(run: Running) -> None:
     )
 
 
+async def test_a_review_is_no_table(run: Running) -> None:
+    """The row "API metadata HTTP return"."""
+    review = {"spec": {"resourceAttributes": {"namespace": "default", "verb": "get", "resource": "pods"}}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    got = await status(run, "POST", path, review, headers={"Accept": table})
+    assert (got["code"], got["reason"]) == (406, "NotAcceptable")
+
+
 async def test_unsupported_field_selector(run: Running) -> None:
     got = await status(run, "GET", PODS + "?fieldSelector=spec.foo=a")
     assert got == failure(400, "BadRequest", "field label not supported: spec.foo")

@@ -141,3 +141,22 @@ async def test_answers_may_be_cached_by_their_hash(api: OpenAPI) -> None:
     for path in ("/openapi/v3/apis/nope/v1", "/openapi/v4", f"/openapi/{APPS}"):
         with pytest.raises(NotFound):
             await api.handle(get(path))
+
+
+async def test_the_second_version_is_another_when_kinds_come_and_go() -> None:
+    """Clients that wait for a kind ask with the ETag of what they have."""
+    registry = builtin_registry()
+    api = OpenAPI(registry)
+
+    async def status(etag: str) -> tuple[int, str]:
+        request = Request(method="GET", path="/openapi/v2", query={}, headers={"If-None-Match": etag})
+        answer = await api.handle(request)
+        return answer.status, answer.headers["ETag"]
+
+    _, first = await status("")
+    assert await status(first) == (304, first)
+    registry.add(WIDGET)
+    code, second = await status(first)
+    assert code == 200 and second != first
+    registry.remove(WIDGET)
+    assert await status(second) == (200, first)
