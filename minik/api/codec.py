@@ -10,7 +10,7 @@ revision, which is known only after the commit, can be spliced in without decodi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,10 +107,13 @@ class _Pairs(dict[str, Any]):
     """An object as read by the slow path; `twice` are its repeated keys."""
 
     twice: tuple[str, ...] = ()
+    keys_read: tuple[str, ...] = ()
+    """Every key as it was read, repeated ones too."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> _Pairs:
     found = _Pairs(pairs)
+    found.keys_read = tuple(key for key, _ in pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
         repeated = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]  # add returns None
@@ -130,6 +133,32 @@ def _duplicates(body: bytes) -> Iterator[str]:
                 yield from walk(item, f"{path}[{index}]")
 
     return walk(json.loads(body, object_pairs_hook=_pairs), "")
+
+
+def in_document_order(body: bytes, complaints: Sequence[str]) -> list[str]:
+    """What strict decoding says of a JSON text, in the order of the text: an unknown field where it stands, a duplicate one where it
+    stands again (sigs.k8s.io/json, which reads once). Of a text that is no JSON, a YAML one, the order stays as it is."""
+    try:
+        document = json.loads(body, object_pairs_hook=_pairs)
+    except ValueError:
+        return list(complaints)
+    places: dict[str, int] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, _Pairs):
+            seen: set[str] = set()
+            for key in value.keys_read:
+                here = f"{path}.{key}" if path else key
+                places.setdefault(f'{"duplicate" if key in seen else "unknown"} field "{here}"', len(places))
+                if key not in seen:
+                    walk(value[key], here)
+                seen.add(key)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                walk(item, f"{path}[{index}]")
+
+    walk(document, "")
+    return sorted(complaints, key=lambda complaint: places.get(complaint, len(places)))
 
 
 def _go_message(body: bytes, error: ValueError) -> str:

@@ -74,6 +74,8 @@ def decode_object(
         raise BadRequest(prefix + error.message) from error
     if not request.decoded and (decoded.unknown or duplicates):
         complaints = strictness(decoded, duplicates)
+        if decoded.unknown and duplicates and isinstance(schema, str):  # custom kinds: first read, then pruned
+            complaints = codec.in_document_order(request.body, complaints)
         if validation == "Strict":
             raise BadRequest(f"{prefix}strict decoding error: {', '.join(complaints)}")
         if validation == "Warn":

@@ -81,6 +81,22 @@ async def test_duplicate_field_strict(run: Running) -> None:
     )
 
 
+async def test_strict_complaints_are_in_the_order_of_the_text(run: Running) -> None:
+    head = b'{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"a"},"spec":'
+    unknown, duplicate = 'unknown field "spec.odd"', 'duplicate field "spec.replicas"'
+    for spec, complaints in (
+        (b'{"odd":1,"replicas":2,"replicas":3}}', [unknown, duplicate]),
+        (b'{"replicas":2,"replicas":3,"odd":1}}', [duplicate, unknown]),
+        (b'{"replicas":2,"odd":1,"replicas":3}}', [unknown, duplicate]),
+    ):
+        got = await status(run, "POST", DEPLOYMENTS + "?fieldValidation=Strict", head + spec)
+        assert got["message"].endswith(f"strict decoding error: {', '.join(complaints)}")
+    text = b"kind: Deployment\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {odd: 1, replicas: 2, replicas: 3}\n"
+    path = DEPLOYMENTS + "?fieldValidation=Strict"
+    got = await status(run, "POST", path, text, content_type="application/yaml")
+    assert (got["code"], "strict decoding error: " in got["message"], unknown in got["message"]) == (400, True, True)
+
+
 @pytest.mark.parametrize("how", ["", "Warn", "Ignore"])
 async def test_unknown_field_warn_and_ignore(run: Running, how: str) -> None:
     body = {**configmap("a"), "datas": {}}
