@@ -195,7 +195,7 @@ class Simulation:
             for each in range(number)
         ]
         self.monitors = Monitors(self.nodes, self.link, history.note)
-        self.monitors.is_gentle, self.monitors.is_calm = plan.is_gentle, not plan.faults
+        self.monitors.is_gentle = plan.is_gentle
         self.user_link = Link("users", seeds.rng("link users"), latency=0.01)
         client = Client(self.server.transport(self.user_link, "minik-admin", MASTERS), registry)
         drawn = seeds.rng("subjects")
