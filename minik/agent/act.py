@@ -30,25 +30,20 @@ from minik.agent.actions import (
 )
 from minik.agent.containers.base import (
     ContainerInfo,
-    ContainerSpec,
     ImageFailure,
     ImageInfo,
     NoSuchContainer,
     RuntimeFailure,
     RuntimeUnavailable,
-    SandboxSpec,
     StartFailure,
 )
 from minik.agent.context import NodeContext
-from minik.agent.etcfiles import pod_hostname
 from minik.agent.hooks import HookFailure, hook_of
 from minik.agent.network.base import NetworkError
-from minik.agent.observed import attempt_of
 from minik.agent.plan import all_containers, init_containers, is_sidecar
 from minik.agent.probes import Target
-from minik.agent.resources import container_limits
-from minik.agent.security import container_security
-from minik.agent.sources import fetch, runtime_handler
+from minik.agent.sources import runtime_handler
+from minik.agent.specs import container_spec, sandbox_spec
 from minik.agent.volumes.payload import VolumeError
 from minik.api import meta
 from minik.api.errors import StatusError
@@ -134,27 +129,13 @@ class Actor:
         self._succeeded(memory, names.SANDBOX)
 
     async def _create_sandbox(self, pod: ROObj, memory: Memory, attempt: int) -> None:
-        ctx, spec = self._ctx, pod["spec"]
-        is_host = bool(spec.get("hostNetwork"))
-        labels = names.labels(ctx.name, pod, names.SANDBOX, attempt)
-        labels[names.POD_IP] = ctx.pod_ip(pod)
+        ctx = self._ctx
         try:
             runtime = await runtime_handler(ctx.client, pod)
         except RuntimeFailure as error:
             self._delay_pod(pod, memory, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             return
-        if runtime:
-            labels[names.RUNTIME] = runtime
-        sandbox = SandboxSpec(
-            name=names.container_name(pod, names.SANDBOX, attempt),
-            runtime=runtime,
-            labels=labels,
-            hostname="" if is_host else pod_hostname(pod, ctx.name)[0],
-            host_network=is_host,
-            host_pid=bool(spec.get("hostPID")),
-            host_ipc=bool(spec.get("hostIPC")),
-            sysctls={s["name"]: s["value"] for s in (spec.get("securityContext") or {}).get("sysctls") or ()},
-        )
+        sandbox = sandbox_spec(ctx, pod, attempt, runtime)
         try:
             async with ctx.starts:
                 ctx.observations.put(await _settled(ctx.runtime.run_sandbox(sandbox)))
@@ -234,7 +215,7 @@ class Actor:
                 container_id = action.existing
             else:
                 image = await self._image(pod, container)
-                spec = await self._spec(pod, action, image)
+                spec = await container_spec(ctx, pod, action, image)
                 async with ctx.starts:
                     made = await _settled(ctx.runtime.create_container(spec))
                 container_id = made.id
@@ -281,60 +262,6 @@ class Actor:
             self._ctx.event(pod, kind, reason, message, container=container["name"])
 
         return await self._ctx.images.ensure(pod, container, say)
-
-    async def _spec(self, pod: ROObj, action: Start, image: ImageInfo) -> ContainerSpec:
-        """Everything that makes up the container. ConfigError, VolumeError."""
-        ctx, container, of_pod = self._ctx, action.container, pod["spec"]
-        name: str = container["name"]
-        sandbox = ctx.observations.pod(meta.uid(pod)).sandbox
-        if sandbox is None:
-            raise NoSuchContainer("the pod's sandbox does not run")
-        facts = ctx.facts(ctx.sandbox_ip(pod))
-        found: dict[env.Reference, ROObj] = {}
-        for reference in env.references(container):
-            obj = await fetch(ctx.client, meta.namespace(pod), reference)
-            if obj is not None:
-                found[reference] = obj
-        links = of_pod.get("enableServiceLinks", True)
-        services = env.service_environment(ctx.services(), meta.namespace(pod), links=links is not False)
-        variables = env.environment(pod, container, found=found, services=services, facts=facts)
-        table = dict(variables)
-        labels = names.labels(ctx.name, pod, name, action.attempt)
-        labels[names.SANDBOX_ATTEMPT] = str(attempt_of(sandbox))
-        labels[names.BACKOFF] = str(action.backoff)
-        labels[names.HASH] = names.container_hash(container)
-        labels[names.IMAGE_ID] = image.digests[0] if image.digests else image.id
-        command, args = container.get("command"), container.get("args")
-        return ContainerSpec(
-            name=names.container_name(pod, name, action.attempt),
-            image=image.id,
-            sandbox=sandbox.id,
-            labels=labels,
-            command=[env.expand(word, table) for word in command] if command else None,
-            args=[env.expand(word, table) for word in args] if args else None,
-            env=variables,
-            working_dir=container.get("workingDir") or "",
-            mounts=ctx.volumes.mounts(pod, container, action.attempt, table, facts),
-            limits=container_limits(pod, container, node_memory=ctx.memory, min_oom_score=ctx.min_oom_score),
-            security=container_security(pod, container, image, read_profile=self._read_profile),
-            share_pid=bool(of_pod.get("shareProcessNamespace")),
-            host_pid=bool(of_pod.get("hostPID")),
-            host_ipc=bool(of_pod.get("hostIPC")),
-            host_network=bool(of_pod.get("hostNetwork")),
-            tty=bool(container.get("tty")),
-            stdin=bool(container.get("stdin")),
-            stdin_once=bool(container.get("stdinOnce")),
-            stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or "",
-            runtime=sandbox.labels.get(names.RUNTIME, ""),
-        )
-
-    def _read_profile(self, name: str) -> str:
-        """A Localhost seccomp profile: `<data_dir>/seccomp/<name>`."""
-        root = (self._ctx.data_dir / "seccomp").resolve()
-        path = (root / name).resolve()
-        if root not in path.parents:
-            raise FileNotFoundError(name)
-        return path.read_text()
 
     async def _post_start(self, pod: ROObj, container: Container, info: ContainerInfo) -> None:
         hook = hook_of(container, "postStart")

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from minik.agent.containers.base import ContainerInfo
 
 Container: TypeAlias = Mapping[str, Any]
-Role = Literal["init", "sidecar", "app"]
+Role = Literal["init", "sidecar", "app", "ephemeral"]
 
 
 # --- actions ------------------------------------------------------------------------------------------------------

@@ -53,8 +53,13 @@ def app_containers(pod: ROObj) -> Sequence[Container]:
     return pod["spec"].get("containers") or ()
 
 
+def ephemeral_containers(pod: ROObj) -> Sequence[Container]:
+    """What was added for debugging (KEP-277): started once, never again, and of no weight for how the pod does."""
+    return pod["spec"].get("ephemeralContainers") or ()
+
+
 def all_containers(pod: ROObj) -> Sequence[Container]:
-    return [*init_containers(pod), *app_containers(pod)]
+    return [*init_containers(pod), *app_containers(pod), *ephemeral_containers(pod)]
 
 
 def is_sidecar(container: Container) -> bool:
@@ -119,7 +124,7 @@ def next_attempt(pod: ROObj, name: str, observed: ObservedPod) -> int:
 def status_of(pod: ROObj, name: str) -> Mapping[str, Any] | None:
     """The container status the API server has."""
     status = pod.get("status") or {}
-    for key in ("containerStatuses", "initContainerStatuses"):
+    for key in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for entry in status.get(key) or ():
             if entry.get("name") == name:
                 return entry  # type: ignore[no-any-return]  # JSON
@@ -224,7 +229,7 @@ def _stale(observed: ObservedPod) -> tuple[str, ...]:
 
 
 class _Planner:
-    """The containers of a pod whose sandbox runs: init containers one by one, then all the others."""
+    """The containers of a pod whose sandbox runs: ephemeral ones at any time; init containers one by one, then all the others."""
 
     def __init__(self, pod: ROObj, observed: ObservedPod, memory: Memory, now: datetime, sandbox: int) -> None:
         self.pod, self.observed, self.memory, self.now, self.sandbox = pod, observed, memory, now, sandbox
@@ -234,6 +239,8 @@ class _Planner:
         self.wake_at: datetime | None = None
 
     def plan(self) -> None:
+        for container in ephemeral_containers(self.pod):
+            self._plan_ephemeral(container)
         has_apps = any(self._here(c["name"]) is not None for c in app_containers(self.pod))
         for container in init_containers(self.pod):
             if is_sidecar(container):
@@ -249,6 +256,16 @@ class _Planner:
         """The newest attempt, if it was made in the sandbox that runs now."""
         latest = self.observed.latest(name)
         return latest if latest is not None and sandbox_of(latest) == self.sandbox else None
+
+    def _plan_ephemeral(self, container: Container) -> None:
+        name = container["name"]
+        latest = self.observed.latest(name)
+        if latest is None:
+            is_begun = bool((status_of(self.pod, name) or {}).get("containerID"))
+        else:
+            is_begun = latest.state != "created" or has_ended(latest)
+        if not is_begun:
+            self._start(container, "ephemeral", self._here(name))
 
     def _plan_init(self, container: Container) -> bool:
         """Whether the next init container may go on."""

@@ -15,7 +15,15 @@ from minik.agent import names
 from minik.agent.actions import HEALTHY, Memory, Waiting
 from minik.agent.containers.base import ContainerInfo
 from minik.agent.observed import ObservedPod, attempt_of, ended_at, exit_code, has_ended
-from minik.agent.plan import app_containers, init_containers, is_sidecar, is_terminal, restart_policy, status_of
+from minik.agent.plan import (
+    app_containers,
+    ephemeral_containers,
+    init_containers,
+    is_sidecar,
+    is_terminal,
+    restart_policy,
+    status_of,
+)
 from minik.agent.resources import qos_class
 from minik.api import meta
 from minik.api.meta import Obj, ROObj
@@ -73,9 +81,14 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
     if inits:
         status["initContainerStatuses"] = init_statuses
     status["containerStatuses"] = statuses
+    if ephemeral := ephemeral_containers(pod):
+        status["ephemeralContainerStatuses"] = [
+            _never_ready(_container_status(pod, c, observed, memory, facts, default, now, is_init=False))
+            for c in ephemeral
+        ]
     if memory.failed is not None and observed.is_empty and not old.get("containerStatuses"):
-        status.pop("initContainerStatuses", None)  # rejected: nothing of it ever was on this node
-        del status["containerStatuses"]
+        for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+            status.pop(field, None)  # rejected: nothing of it ever was on this node
     return status | {each: old[each] for each in _OF_OTHERS if each in old}
 
 
@@ -149,6 +162,11 @@ def _container_status(
     status["containerID"] = newest.uri
     status["started"] = is_started
     return status
+
+
+def _never_ready(status: Obj) -> Obj:
+    """Of an ephemeral container: nobody asks whether it is, so it is not (as kubelet says it)."""
+    return {key: value for key, value in status.items() if key != "started"} | {"ready": False}
 
 
 def _told_last(known: Mapping[str, Any] | None, current: str, now: datetime) -> Any:

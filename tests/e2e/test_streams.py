@@ -94,6 +94,27 @@ def test_run_attached(each_kubectl: Kubectl) -> None:
     assert "said hello" in out
 
 
+def test_debug(each_kubectl: Kubectl) -> None:
+    """A container beside the pod's own ones that sees the processes of the one it is aimed at."""
+    run_pod(each_kubectl, "echo the mark is here > /tmp/mark; exec sleep 7777")
+    image = pod("x")["spec"]["containers"][0]["image"]  # type: ignore[index]  # a plain dict
+    what = ("-it", "--profile=general", f"--image={image}", "--target=c", "-c", "debugger", "--", "sh")
+    with each_kubectl.terminal("debug", "p", *what) as terminal:
+        terminal.expect("# ")
+        terminal.type("tr '\\0' ' ' < /proc/1/cmdline; cat /proc/1/root/tmp/mark\r")
+        terminal.expect("sleep 7777")
+        terminal.expect("the mark is here")
+        terminal.type("exit\r")
+        assert terminal.wait() == 0
+    each_kubectl.eventually("0", "get", "pod", "p", "-o",
+                            "jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}")  # fmt: skip
+    status = each_kubectl.get("pod", "p")["status"]
+    assert status["containerStatuses"][0]["restartCount"] == 0 and status["phase"] == "Running"
+    assert "the mark is here" in each_kubectl("logs", "p", "-c", "debugger")
+    (debugger,) = each_kubectl.get("pod", "p")["spec"]["ephemeralContainers"]
+    assert debugger["imagePullPolicy"] == "IfNotPresent"
+
+
 def test_copy(each_kubectl: Kubectl, tmp_path: Path) -> None:
     run_pod(each_kubectl, "sleep 1d")
     source = tmp_path / "folder"

@@ -122,6 +122,8 @@ class ContainerSpec:
     security: Security = Security()
     share_pid: bool = False
     """Join the sandbox's PID namespace."""
+    pid_of: str = ""
+    """Join that of the container with this engine id."""
     host_pid: bool = False
     host_ipc: bool = False
     host_network: bool = False

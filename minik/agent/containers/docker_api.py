@@ -111,6 +111,8 @@ def container_body(spec: ContainerSpec) -> Json:
         host["PidMode"] = "host"
     elif spec.share_pid:
         host["PidMode"] = joined
+    elif spec.pid_of:
+        host["PidMode"] = f"container:{spec.pid_of}"
     if spec.cgroup_parent:
         host["CgroupParent"] = spec.cgroup_parent
     if spec.runtime:

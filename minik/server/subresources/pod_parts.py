@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minik.api import errors
+from minik.api.core_v1.pod_defaults import default_pod
 from minik.api.errors import Path
 from minik.api.meta import Obj, ROObj
 from minik.server import resources
@@ -49,6 +50,7 @@ async def _write(core: Core, request: Request, change: resources.Change) -> Resp
 
 def _merged(old: ROObj, draft: Obj, subresource: str, revision: str | None) -> Obj:
     """`old` with the draft's part. Raises Invalid for a change that the part does not allow."""
+    default_pod(draft)
     spec: dict[str, Any] = dict(old["spec"])
     wanted = draft.get("spec") or {}
     if subresource == _EPHEMERAL:

@@ -54,6 +54,26 @@ def test_a_running_pod_is_left_alone() -> None:
     assert plan == Plan()
 
 
+def test_an_ephemeral_container_is_started_once_whatever_the_others_do() -> None:
+    p = pod(init=[container("setup")], ephemeralContainers=[container("debugger")])
+    setting_up = seen(sandbox(), ran("setup"))
+    assert brief(plan_pod(p, setting_up, settled(), NOW)) == ["start ephemeral debugger#0 backoff=0"]
+    made = seen(sandbox(), ran("setup"), ran("debugger", "created"))
+    (start,) = plan_pod(p, made, settled(), NOW).actions
+    assert isinstance(start, Start) and start.existing == "debugger-0"
+    for state in ("running", "exited"):
+        assert plan_pod(p, seen(sandbox(), ran("setup"), ran("debugger", state)), settled(), NOW) == Plan()
+    p["status"] = {"ephemeralContainerStatuses": [{"name": "debugger", "containerID": "docker://removed"}]}
+    assert plan_pod(p, setting_up, settled(), NOW) == Plan()
+
+
+def test_an_ephemeral_container_neither_ends_nor_keeps_a_pod() -> None:
+    p = pod(restartPolicy="Never", ephemeralContainers=[container("debugger")])
+    assert plan_pod(p, seen(sandbox(), ran(), ran("debugger", "exited")), settled(), NOW) == Plan()
+    ended = seen(sandbox(), ran(state="exited"), ran("debugger"))
+    assert brief(plan_pod(p, ended, settled(), NOW)) == ["stop pod 30"]
+
+
 def test_an_agent_that_starts_anew_prepares_and_attaches_and_touches_nothing_else() -> None:
     observed = seen(sandbox(), ran())
     assert brief(plan_pod(pod(), observed, Memory(), NOW)) == ["prepare"]

@@ -190,6 +190,30 @@ async def test_a_removed_container_is_made_again_and_counted(node: Node) -> None
 
 
 @simulated
+async def test_an_ephemeral_container_is_told_of_apart(node: Node) -> None:
+    node.add(pod())
+    await node.run(1)
+    debugger = container("debugger", targetContainerName="web")
+    obj = meta.draft(node.api.pod("p"))
+    obj["spec"]["ephemeralContainers"] = [debugger, container("lost", targetContainerName="nobody")]
+    node.api.put("pods", obj)
+    await node.run(1)
+    seen, lost = node.status()["ephemeralContainerStatuses"]
+    assert "running" in seen["state"]
+    assert (seen["ready"], seen["restartCount"], "started" in seen) == (False, 0, False)
+    assert lost["state"]["waiting"] == {
+        "reason": "CreateContainerConfigError",
+        "message": 'unable to find target container "nobody"',
+    }
+    assert [c["name"] for c in node.status()["containerStatuses"]] == ["web"]
+    assert all(c["status"] == "True" for c in node.status()["conditions"]), "it has no say in how the pod is"
+    await node.engine.stop(seen["containerID"].partition("//")[2], 0)
+    await node.run(600)
+    seen, _ = node.status()["ephemeralContainerStatuses"]
+    assert "terminated" in seen["state"] and seen["restartCount"] == 0
+
+
+@simulated
 async def test_a_dead_sandbox_is_replaced_and_keeps_the_address(node: Node) -> None:
     node.add(pod())
     await node.run(1)

@@ -197,6 +197,11 @@ def test_namespaces(share: bool, host_pid: bool, host_ipc: bool, pid_mode: str |
     assert (host.get("PidMode"), host["IpcMode"], host["NetworkMode"]) == (pid_mode, ipc_mode, "container:s")
 
 
+def test_the_processes_of_another_container() -> None:
+    spec = ContainerSpec(name="debugger", image="i", sandbox="s", labels={}, pid_of="c")
+    assert api.container_body(spec)["HostConfig"]["PidMode"] == "container:c"
+
+
 def test_log_query() -> None:
     options = LogOptions(
         follow=True, tail=0, since=datetime(2026, 1, 1, 0, 0, 0, 123456, UTC), timestamps=True, stderr=False
