@@ -1,6 +1,7 @@
 """Extenders: HTTP servers that are asked beside the plugins.
 
-`extenders` of a KubeSchedulerConfiguration; what is sent and answered is k8s.io/kube-scheduler/extender/v1.
+`extenders` of a KubeSchedulerConfiguration; what is sent and answered is k8s.io/kube-scheduler/extender/v1. Its fields are named as in Go
+(`NodeNames`, `Host`); an answer may spell them in any case, as it may for kube-scheduler (older versions said `nodenames`).
 
 `consult` asks them about the nodes that the filters left, and makes of the answers one more filter and one more score, with which the
 decision is taken then: it stays a function of values. `agree` shows them the candidates of a preemption, and gives back those (and of
@@ -82,52 +83,48 @@ class Extender:
 
     async def filter(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Mapping[str, No]:
         """node → why it will not do. Raises ExtenderError."""
-        answer = await self._ask(self.filter_verb, self._arguments(pod, nodes))
-        if not isinstance(answer, Mapping):
+        told = await self._ask(self.filter_verb, self._arguments(pod, nodes))
+        if not isinstance(told, Mapping):
             raise ExtenderError(f"extender {self.url}: filter: the answer is no object")
+        answer = _fields(told)
         if answer.get("error"):
             raise ExtenderError(f"extender {self.url}: {answer['error']}")
-        found: dict[str, No] = {}
-        for name, message in (answer.get("failedNodes") or {}).items():
-            found[name] = No((str(message),))
-        for name, message in (answer.get("failedAndUnresolvableNodes") or {}).items():
-            found[name] = No((str(message),), resolvable=False)
-        kept = _kept(answer, self.names_only)
-        if kept is not None:
-            for node in nodes:
-                if node.name not in kept:
-                    found.setdefault(node.name, No((f"node(s) were filtered out by extender {self.url}",)))
-        return found
+        said = {name: No((str(text),)) for name, text in (answer.get("failednodes") or {}).items()}
+        for name, text in (answer.get("failedandunresolvablenodes") or {}).items():
+            said[name] = No((str(text),), resolvable=False)
+        kept, silently = _kept(answer, self.names_only), No((f"node(s) were filtered out by extender {self.url}",))
+        return {node.name: said.get(node.name, silently) for node in nodes if node.name not in kept}
 
     async def prioritize(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Mapping[str, float]:
         """node → 0 to 10. Raises ExtenderError."""
         answer = await self._ask(self.prioritize_verb, self._arguments(pod, nodes))
         try:
-            return {each["host"]: float(each["score"]) for each in answer or ()}
-        except (TypeError, KeyError, ValueError) as error:
+            rows = map(_fields, answer or ())
+            return {each["host"]: float(each["score"]) for each in rows}
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise ExtenderError(f"extender {self.url}: prioritize: the answer is no list of scores") from error
 
     async def preempt(self, pod: PodInfo, candidates: Mapping[str, Victims]) -> Mapping[str, frozenset[str]]:
         """node → the uids of the pods that would have to go from there, of the nodes where that is all right. Raises ExtenderError."""
         if self.names_only:
             victims: ROObj = {
-                "nodeNameToMetaVictims": {
-                    name: {"pods": [{"uid": each.uid} for each in found.pods], "numPDBViolations": 0}
+                "NodeNameToMetaVictims": {
+                    name: {"Pods": [{"UID": each.uid} for each in found.pods], "NumPDBViolations": 0}
                     for name, found in candidates.items()
                 }
             }
         else:
             victims = {
-                "nodeNameToVictims": {
-                    name: {"pods": [each.obj for each in found.pods], "numPDBViolations": 0}
+                "NodeNameToVictims": {
+                    name: {"Pods": [each.obj for each in found.pods], "NumPDBViolations": 0}
                     for name, found in candidates.items()
                 }
             }
-        answer = await self._ask(self.preempt_verb, {"pod": pod.obj, **victims})
+        answer = await self._ask(self.preempt_verb, {"Pod": pod.obj, **victims})
         try:
             left = {
-                name: frozenset(each["uid"] for each in found.get("pods") or ())
-                for name, found in ((answer or {}).get("nodeNameToMetaVictims") or {}).items()
+                name: frozenset(_fields(each)["uid"] for each in _fields(found).get("pods") or ())
+                for name, found in (_fields(answer or {}).get("nodenametometavictims") or {}).items()
             }
         except (AttributeError, TypeError, KeyError) as error:
             raise ExtenderError(f"extender {self.url}: preempt: the answer is no map of victims") from error
@@ -138,19 +135,21 @@ class Extender:
 
     async def bind(self, pod: PodInfo, node: str) -> None:
         """Let it bind the pod. Raises InternalError."""
-        body = {"podName": pod.key.name, "podNamespace": pod.key.namespace, "podUID": pod.uid, "node": node}
+        body = {"PodName": pod.key.name, "PodNamespace": pod.key.namespace, "PodUID": pod.uid, "Node": node}
         try:
             answer = await self._ask(self.bind_verb, body)
         except ExtenderError as error:
             raise InternalError(str(error)) from error
-        if isinstance(answer, Mapping) and answer.get("error"):
-            raise InternalError(f"extender {self.url}: {answer['error']}")
+        said = _fields(answer).get("error") if isinstance(answer, Mapping) else None
+        if said:
+            raise InternalError(f"extender {self.url}: {said}")
 
     def _arguments(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> ROObj:
         if self.names_only:
-            return {"pod": pod.obj, "nodenames": [node.name for node in nodes]}
+            return {"Pod": pod.obj, "Nodes": None, "NodeNames": [node.name for node in nodes]}
         items = [node.obj for node in nodes]
-        return {"pod": pod.obj, "nodes": {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}}
+        listed = {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": items}
+        return {"Pod": pod.obj, "Nodes": listed, "NodeNames": None}
 
     async def _ask(self, verb: str, body: ROObj) -> Any:
         import aiohttp
@@ -182,13 +181,17 @@ class Extender:
             self._session = None
 
 
-def _kept(answer: Mapping[str, Any], names_only: bool) -> frozenset[str] | None:
-    """The nodes that an answer keeps; None if it does not say."""
-    if names_only:
-        names = answer.get("nodenames")
-        return None if names is None else frozenset(names)
-    nodes = answer.get("nodes")
-    return None if nodes is None else frozenset(each["metadata"]["name"] for each in nodes.get("items") or ())
+def _fields(told: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of an answer by its fields in lower case."""
+    return {name.lower(): value for name, value in told.items()}
+
+
+def _kept(answer: Mapping[str, Any], names_only: bool) -> frozenset[str]:
+    """The nodes that an answer (its `_fields`) keeps; none if it does not say, as for kube-scheduler."""
+    names, nodes = answer.get("nodenames"), answer.get("nodes") or {}
+    if names_only and names is not None:
+        return frozenset(names)
+    return frozenset(each["metadata"]["name"] for each in nodes.get("items") or ())
 
 
 async def consult(extenders: Sequence[Extender], pod: PodInfo, nodes: Sequence[NodeInfo], plugins: Plugins) -> Plugins:

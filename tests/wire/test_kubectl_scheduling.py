@@ -40,9 +40,9 @@ class Opinionated(BaseHTTPRequestHandler):
         arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         verb = self.path.rsplit("/", 1)[-1]
         Opinionated.asked[f"{verb} {arguments['pod']['metadata']['name']}"] += 1
-        names = [name for name in arguments["nodenames"] if name == "sim-1"]
-        failed = {name: "node(s) the extender does not like" for name in arguments["nodenames"] if name != "sim-1"}
-        body = json.dumps({"nodenames": names, "failedNodes": failed}).encode()
+        names = [name for name in arguments["NodeNames"] if name == "sim-1"]
+        failed = {name: "node(s) the extender does not like" for name in arguments["NodeNames"] if name != "sim-1"}
+        body = json.dumps({"NodeNames": names, "FailedNodes": failed}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -15,7 +15,7 @@ from minik.api.meta import Key
 from minik.sched.extender import Extender, parse_duration, parse_extender
 from minik.sched.plugins import default_plugins
 from minik.sched.profiles import Profile
-from minik.sched.snapshot import PodInfo
+from minik.sched.snapshot import Cluster, PodInfo
 from tests.support.objects import node, pod
 from tests.support.scheduling import Rig, scheduling
 
@@ -76,15 +76,15 @@ async def until(condition: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def test_it_filters_and_says_why(server: Server) -> None:
-    server.verbs["filter"] = lambda _: {"nodenames": ["n1"], "failedNodes": {"n0": "no licence", "n2": "no licence"}}
+    server.verbs["filter"] = lambda _: {"NodeNames": ["n1"], "FailedNodes": {"n0": "no licence", "n2": "no licence"}}
     async with rig(server.extender()) as r:
         await r.pod("a")
         await until(lambda: r.node_of("a"))
         assert await r.node_of("a") == "n1"
-        assert sorted(server.asked[0][1]["nodenames"]) == ["n0", "n1", "n2"]
+        assert sorted(server.asked[0][1]["NodeNames"]) == ["n0", "n1", "n2"]
         record = r.scheduler.explanations.of((await r.found("a"))["metadata"]["uid"])
         assert record is not None and record.counts == (("Extender", "no licence", 2),)
-        server.verbs["filter"] = lambda body: {"nodenames": [], "failedNodes": dict.fromkeys(body["nodenames"], "gone")}
+        server.verbs["filter"] = lambda body: {"NodeNames": [], "FailedNodes": dict.fromkeys(body["NodeNames"], "gone")}
         await r.pod("b")
 
         async def said() -> bool:
@@ -93,8 +93,28 @@ async def test_it_filters_and_says_why(server: Server) -> None:
         await until(said)
 
 
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        ({"Nodes": None, "NodeNames": ["n1"], "FailedNodes": None, "Error": ""}, {"n1"}),
+        ({"nodenames": ["n1"], "failedNodes": {"n0": "no"}}, {"n1"}),
+        ({"NodeNames": ["n0", "n1"], "FailedNodes": {"n0": "not really"}}, {"n0", "n1"}),
+        ({"Nodes": {"items": [{"metadata": {"name": "n2"}}]}}, {"n2"}),
+        ({"FailedNodes": {}}, set()),
+    ],
+)
+async def test_an_answer_names_its_fields_in_any_case(server: Server, answer: dict[str, Any], left: set[str]) -> None:
+    """As Go's decoder takes it, and with what upstream's extender.go makes of each: the nodes that are listed are left, no others."""
+    server.verbs["filter"] = lambda _: answer
+    extender = server.extender()
+    cluster = Cluster.of([node(f"n{i}") for i in range(3)])
+    refused = await extender.filter(PodInfo(pod("a")), cluster.nodes)
+    assert {each.name for each in cluster.nodes} - set(refused) == left
+    await extender.close()
+
+
 async def test_it_rates_beside_the_plugins(server: Server) -> None:
-    server.verbs["rate"] = lambda body: [{"host": n, "score": 10 if n == "n2" else 0} for n in body["nodenames"]]
+    server.verbs["rate"] = lambda body: [{"Host": n, "Score": 10 if n == "n2" else 0} for n in body["NodeNames"]]
     async with rig(server.extender(prioritizeVerb="rate", weight=100)) as r:
         for number in range(3):
             await r.pod(f"a{number}")
@@ -106,8 +126,8 @@ async def test_it_binds(server: Server) -> None:
     async with rig() as r:
 
         def bind(body: dict[str, Any]) -> Any:
-            key = Key(body["podNamespace"], body["podName"])
-            binding.append(asyncio.ensure_future(r.client.bind(key, body["node"], uid=body["podUID"])))
+            key = Key(body["PodNamespace"], body["PodName"])
+            binding.append(asyncio.ensure_future(r.client.bind(key, body["Node"], uid=body["PodUID"])))
             return {}
 
         binding: list[Any] = []
@@ -121,17 +141,17 @@ async def test_it_binds(server: Server) -> None:
 
 
 async def test_whole_nodes_are_sent_to_those_that_do_not_know_them(server: Server) -> None:
-    server.verbs["filter"] = lambda body: {"nodes": {"items": body["nodes"]["items"][:1]}}
+    server.verbs["filter"] = lambda body: {"Nodes": {"items": body["Nodes"]["items"][:1]}}
     async with rig(server.extender(nodeCacheCapable=False)) as r:
         await r.pod("a")
         await until(lambda: r.node_of("a"))
-        sent = server.asked[0][1]["nodes"]["items"]
+        sent = server.asked[0][1]["Nodes"]["items"]
         assert {each["metadata"]["name"] for each in sent} == {"n0", "n1", "n2"}
         assert await r.node_of("a") == sent[0]["metadata"]["name"]
 
 
 async def test_only_pods_it_is_about(server: Server) -> None:
-    server.verbs["filter"] = lambda body: {"nodenames": body["nodenames"]}
+    server.verbs["filter"] = lambda body: {"NodeNames": body["NodeNames"]}
     extender = server.extender(managedResources=[{"name": "example.com/x"}])
     assert not extender.is_interested(PodInfo(pod("a", cpu="1")))
     assert extender.is_interested(PodInfo(pod("a", container={"resources": {"limits": {"example.com/x": "1"}}})))
@@ -181,7 +201,7 @@ async def test_what_happens_while_it_thinks_counts(server: Server) -> None:
         await go_on.wait()
 
     server.before = wait
-    server.verbs["filter"] = lambda body: {"nodenames": body["nodenames"]}
+    server.verbs["filter"] = lambda body: {"NodeNames": body["NodeNames"]}
     extender = server.extender(managedResources=[{"name": "cpu"}])
     async with rig(extender, nodes=1) as r:
         await r.pod("a", cpu="3")
@@ -218,9 +238,9 @@ async def test_it_has_its_say_in_preemption(server: Server) -> None:
     """It strikes a node out, and takes another victim than the scheduler would."""
 
     def preempt(body: dict[str, Any]) -> Any:
-        assert body["pod"]["metadata"]["name"] == "high"
-        assert set(body["nodeNameToMetaVictims"]) == {"n0", "n1"}
-        return {"nodeNameToMetaVictims": {"n1": {"pods": [{"uid": uids["b1"]}]}}}
+        assert body["Pod"]["metadata"]["name"] == "high"
+        assert set(body["NodeNameToMetaVictims"]) == {"n0", "n1"}
+        return {"NodeNameToMetaVictims": {"n1": {"Pods": [{"UID": uids["b1"]}]}}}
 
     server.verbs["preempt"] = preempt
     uids: dict[str, str] = {}
