@@ -39,7 +39,7 @@ class Opinionated(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         verb = self.path.rsplit("/", 1)[-1]
-        Opinionated.asked[f"{verb} {arguments['pod']['metadata']['name']}"] += 1
+        Opinionated.asked[f"{verb} {arguments['Pod']['metadata']['name']}"] += 1
         names = [name for name in arguments["NodeNames"] if name == "sim-1"]
         failed = {name: "node(s) the extender does not like" for name in arguments["NodeNames"] if name != "sim-1"}
         body = json.dumps({"NodeNames": names, "FailedNodes": failed}).encode()
