@@ -24,10 +24,12 @@ from minik.agent.actions import (
     Prepare,
     Release,
     Remove,
+    Resize,
     Start,
     Stop,
     StopPod,
 )
+from minik.agent.allotment import delay_key, resources_of
 from minik.agent.containers.base import (
     ContainerInfo,
     ImageFailure,
@@ -42,6 +44,7 @@ from minik.agent.hooks import HookFailure, hook_of
 from minik.agent.network.base import NetworkError
 from minik.agent.plan import all_containers, init_containers, is_sidecar
 from minik.agent.probes import Target
+from minik.agent.resources import container_limits
 from minik.agent.sources import runtime_handler
 from minik.agent.specs import container_spec, sandbox_spec
 from minik.agent.volumes.payload import VolumeError
@@ -93,6 +96,10 @@ class Actor:
             case Stop():
                 self._ctx.event(pod, "Normal", "Killing", action.message, container=action.container["name"])
                 await self._stop(pod, action.container, action.id, action.grace)
+                if action.again:
+                    memory.again.add(action.container["name"])
+            case Resize():
+                await self._resize(pod, memory, action)
             case StopPod():
                 await self._stop_pod(pod, action)
             case Remove():
@@ -239,8 +246,33 @@ class Actor:
             self._delay(pod, memory, container, "CreateContainerError", str(error))
         else:
             self._succeeded(memory, name)
+            memory.again.discard(name)
+            memory.applied[name] = (info.id, resources_of(container))
             ctx.event(pod, "Normal", "Started", "Container started", container=name)
             await self._post_start(pod, container, info)
+
+    async def _resize(self, pod: ROObj, memory: Memory, action: Resize) -> None:
+        """A smaller memory limit is refused while more is in use: the kernel would kill or refuse."""
+        ctx, container, name = self._ctx, action.container, action.container["name"]
+        limits = container_limits(pod, container, node_memory=ctx.memory, min_oom_score=ctx.min_oom_score)
+        try:
+            info = ctx.observations.get(action.id)
+            used = await ctx.memory_used(info) if limits.memory and info is not None else 0
+            if used > limits.memory:
+                raise RuntimeFailure(f"memory limit ({limits.memory}) below current usage ({used})")
+            await _settled(ctx.runtime.update_limits(action.id, limits))
+        except RuntimeUnavailable:
+            raise
+        except NoSuchContainer:
+            await ctx.observations.look(action.id)
+        except RuntimeFailure as error:
+            text = f"Failed to resize container {name}: {error}"
+            if delay_key(name) not in memory.delays:
+                ctx.event(pod, "Warning", "ResizeError", text, container=name)
+            self._note(memory, delay_key(name), "Error", text, _LONGEST_CONFIG_DELAY)
+        else:
+            self._succeeded(memory, delay_key(name))
+            memory.applied[name] = (action.id, resources_of(container))
 
     async def _started(self, container_id: str, made: ContainerInfo | None) -> ContainerInfo:
         """Start it and enter what became of it, also when it could not be started."""

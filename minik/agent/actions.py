@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from minik.agent.containers.base import ContainerInfo
 
@@ -49,12 +49,21 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop one container, its preStop hook first. `grace` in seconds."""
+    """Stop one container, its preStop hook first. `grace` in seconds. `again`: it is to be started anew however it ends."""
 
     container: Container
     id: str
     grace: int
     message: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Give a running container the resources that `container` has."""
+
+    container: Container
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class Finish:
     """The pod is deleted and nothing of it runs: remove containers, network, directories, and the object."""
 
 
-Action: TypeAlias = Prepare | CreateSandbox | Attach | Start | Stop | StopPod | Remove | Release | Finish
+Action: TypeAlias = Prepare | CreateSandbox | Attach | Start | Stop | Resize | StopPod | Remove | Release | Finish
 
 
 # --- what the worker remembers ------------------------------------------------------------------------------------
@@ -111,6 +120,13 @@ class Delay:
     message: str
 
 
+class Pending(NamedTuple):
+    """Why a resize waits. `reason`: Deferred (there may be room later) or Infeasible."""
+
+    reason: str
+    message: str
+
+
 @dataclass(slots=True)
 class Memory:
     """What cannot be read off the engine. Lost when the agent restarts, and made good by trying again."""
@@ -130,6 +146,14 @@ class Memory:
     """The id of the sandbox whose network is known to work."""
     tries: dict[str, int] = field(default_factory=dict)
     """Failures in a row, by container name."""
+    again: set[str] = field(default_factory=set)
+    """Containers that were stopped to be started anew, by name."""
+    allotted: Mapping[str, Mapping[str, Any]] | None = None
+    """The resources that the node has given the pod's containers, by name; None before the first look (`allotment.py`)."""
+    pending: Pending | None = None
+    """Why the pod does not get what its spec wants."""
+    applied: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """(container id, resources) that a container was started or resized with, by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from minik.agent.actions import Pending
 from minik.agent.plan import all_containers, is_terminal
 from minik.agent.resources import pod_requests
 from minik.api import meta
@@ -76,6 +77,24 @@ def admit(pod: ROObj, others: Iterable[ROObj], room: Room) -> Refusal | None:
         return Refusal(
             "NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
         )
+    return None
+
+
+def resize_pending(pod: ROObj, current: ROObj, others: Iterable[ROObj], room: Room) -> Pending | None:
+    """Why `pod` cannot be what its spec wants beside `others`; None: it can. `current`: the pod as it is now. What asks for no more
+    than it has always fits (kubelet `pkg/kubelet/allocation`)."""
+    wanted, has = pod_requests(pod), pod_requests(current)
+    used = [pod_requests(other) for other in others]
+    for index, (name, capacity) in enumerate((("cpu", room.cpus), ("memory", room.memory))):
+        if wanted[index] <= has[index]:
+            continue
+        if wanted[index] > capacity:
+            text = f"Node didn't have enough capacity: {name}, requested: {wanted[index]}, capacity: {capacity}"
+            return Pending("Infeasible", text)
+        sum_used = sum(requests[index] for requests in used)
+        if wanted[index] + sum_used > capacity:
+            text = f"{name}, requested: {wanted[index]}, used: {sum_used}, capacity: {capacity}"
+            return Pending("Deferred", f"Node didn't have enough resource: {text}")
     return None
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from minik.agent import names
 from minik.agent.act import Actor
-from minik.agent.admission import WRONG_NODE, Room, admit, is_new
+from minik.agent.admission import WRONG_NODE, Room
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, EngineInfo, RuntimeFailure
 from minik.agent.context import ImageSource, NodeContext
 from minik.agent.etcfiles import ClusterDns
@@ -30,11 +30,12 @@ from minik.agent.hooks import HookRunner, HostHooks
 from minik.agent.host import disk_size, free_disk, free_memory, min_oom_score
 from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.observe import Observations
-from minik.agent.plan import is_terminal
 from minik.agent.podloop import PodWorker, orphan
 from minik.agent.probes import HostProbes, Prober, ProbeRunner
 from minik.agent.registration import Health, HostFacts, host_facts, node_object, register
+from minik.agent.room import NodeRoom
 from minik.agent.sources import PodTokens, WatchedObjects
+from minik.agent.stats import CgroupUsage
 from minik.agent.volumes.base import Volumes
 from minik.agent.volumes.claims import PodClaims, may_have
 from minik.agent.volumes.directories import Directories
@@ -91,7 +92,7 @@ class Agent:
         self._by_key: dict[meta.Key, str] = {}
         self._pods: Informer | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
-        self._room = Room(0, 0)
+        self._room = NodeRoom(self._workers, self._wake)
         self._asking: dict[str, ROObj] = {}
         """By uid: pods that are not refused before the node's labels were read anew."""
         self._network_failure = "the pod network is not set up yet"
@@ -104,7 +105,7 @@ class Agent:
         if volumes is None:
             self._objects = WatchedObjects(client, clock=clock, entropy=entropy, on_change=self._sources_changed)
             self._claims = PodClaims(
-                client, self._objects, node=name, labels=lambda: self._room.labels,
+                client, self._objects, node=name, labels=lambda: self._room.room.labels,
                 on_change=lambda: self._directories.look_again(),
             )  # fmt: skip
             tokens = PodTokens(client, clock=clock)
@@ -135,6 +136,8 @@ class Agent:
             min_oom_score=min_oom_score(),
             has_devices=self._objects is None,
         )
+        if self._objects is not None:
+            self._ctx.memory_used = CgroupUsage().memory_of
         self._actor = Actor(self._ctx)
 
     # --- life ------------------------------------------------------------------------------------------------------------
@@ -176,7 +179,7 @@ class Agent:
         await self._start_network()
         await self._report_ready(heartbeat)
         self._tasks.start("heartbeat", heartbeat.run())
-        self._room = Room(facts.cpus * 1000, facts.memory, facts.pods, meta.labels(node))
+        self._room.room = Room(facts.cpus * 1000, facts.memory, facts.pods, meta.labels(node))
         self._pods = self._informers.of("pods", field_selector=f"spec.nodeName={self.name}")
         self._unsubscribe = self._pods.add_handler(added=self._added, updated=self._updated, deleted=self._deleted)
         await self._pods.wait_synced()
@@ -260,6 +263,7 @@ class Agent:
         worker = self._workers.get(uid)
         if worker is not None:
             worker.update(pod)
+            self._room.changed(uid)
             return
         if uid in self._asking:
             self._asking[uid] = pod
@@ -269,8 +273,8 @@ class Agent:
     def _take(self, pod: ROObj, *, asked: bool = False) -> None:
         """A worker for the pod, if this node has room for it. `asked`: the node's labels are fresh."""
         uid, refusal = meta.uid(pod), None
-        if is_new(pod) and self.observations.pod(uid).is_empty:
-            refusal = admit(pod, [w.pod for w in self._workers.values() if _is_live(w)], self._room)
+        if self.observations.pod(uid).is_empty:
+            refusal = self._room.refusal(pod)
         if refusal is not None and refusal.reason == WRONG_NODE and not asked:
             self._asking[uid] = pod
             self._tasks.start(f"labels for {meta.key(pod)}", self._ask_labels(uid))
@@ -284,7 +288,7 @@ class Agent:
         """Before a pod is refused for this node's labels: they may have changed since the node registered."""
         try:
             node = await self._client.get("nodes", self.name)
-            self._room = replace(self._room, labels=meta.labels(node))
+            self._room.room = replace(self._room.room, labels=meta.labels(node))
         except StatusError as error:
             log.warning("labels of the node not read", extra={"node": self.name, "error": str(error)})
         pod = self._asking.pop(uid, None)
@@ -293,7 +297,7 @@ class Agent:
 
     def _make_worker(self, pod: ROObj) -> PodWorker:
         uid = meta.uid(pod)
-        worker = PodWorker(self._ctx, self._actor, self._tasks, pod, on_done=self._done)
+        worker = PodWorker(self._ctx, self._actor, self._tasks, pod, on_done=self._done, fits=self._room.fits)
         self._workers[uid] = worker
         self._by_key[meta.key(pod)] = uid
         return worker
@@ -311,6 +315,7 @@ class Agent:
         worker = self._workers.pop(uid, None)
         if worker is not None and self._by_key.get(meta.key(worker.pod)) == uid:
             del self._by_key[meta.key(worker.pod)]
+        self._room.gone(uid)
         self._directories.look_again()
         if worker is not None and not self.observations.pod(uid).is_empty:
             self._wake(uid)
@@ -388,8 +393,3 @@ class Agent:
 
     def statistics(self) -> dict[str, Any]:
         return {"pods": len(self._workers), "tasks": len(self._tasks), "ready": self.ready.is_set()}
-
-
-def _is_live(worker: PodWorker) -> bool:
-    """Whether it takes room of the node. One whose object is gone does not, as for kubelet: the scheduler gives its place away."""
-    return not worker.is_gone and worker.memory.failed is None and not is_terminal(worker.pod)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from minik.agent import names
-from minik.agent.containers.base import ContainerRuntime, ImageInfo
+from minik.agent.containers.base import ContainerInfo, ContainerRuntime, ImageInfo
 from minik.agent.etcfiles import ClusterDns
 from minik.agent.fields import PodFacts
 from minik.agent.hooks import HookRunner
@@ -42,6 +42,10 @@ class ImageSource(Protocol):
         ...
 
 
+async def _nothing_used(_container: ContainerInfo) -> int:
+    return 0
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class NodeContext:
     """What a pod worker works with."""
@@ -69,6 +73,8 @@ class NodeContext:
     min_oom_score: int = -1000
     has_devices: bool = False
     """Whether pods get what ResourceClaims allocate to them: on simulated nodes. There are no DRA drivers on real ones yet."""
+    memory_used: Callable[[ContainerInfo], Awaitable[int]] = _nothing_used
+    """Bytes that a running container cannot give back at once."""
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
 
     def facts(self, pod_ip: str) -> PodFacts:

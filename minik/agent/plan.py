@@ -7,7 +7,7 @@ is derived from the containers themselves (`names.BACKOFF`), so it survives the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,12 +24,14 @@ from minik.agent.actions import (
     Prepare,
     Release,
     Remove,
+    Resize,
     Role,
     Start,
     Stop,
     StopPod,
     Waiting,
 )
+from minik.agent.allotment import applied, delay_key, needs_restart, resources_of
 from minik.agent.containers.base import ContainerInfo
 from minik.agent.observed import ObservedPod, attempt_of, backoff_of, ended_at, exit_code, has_ended, sandbox_of
 from minik.api import meta
@@ -148,20 +150,20 @@ def plan_pod(pod: ROObj, observed: ObservedPod, memory: Memory, now: datetime) -
     is_over = memory.failed is not None or is_terminal(pod)
     if not is_over and due is not None and due <= now:
         return Plan(fail=("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"))
-    if is_over or has_finished(pod, observed) or init_failed(pod, observed):
+    if is_over or has_finished(pod, observed, memory.again) or init_failed(pod, observed):
         if is_alive:
             return Plan([StopPod(grace_period(pod))])
         return Plan(() if memory.released else (Release(),))
     return _with_wake(_plan_live(pod, observed, memory, now), due)
 
 
-def has_finished(pod: ROObj, observed: ObservedPod) -> bool:
-    """Every app container has ended and none is to run again."""
+def has_finished(pod: ROObj, observed: ObservedPod, again: Collection[str] = ()) -> bool:
+    """Every app container has ended and none is to run again. `again`: names of those that are, whatever their policy says."""
     policy = restart_policy(pod)
     containers = app_containers(pod)
     for container in containers:
         code = _final_code(pod, container["name"], observed)
-        if code is None or wants_restart(policy, container, code):
+        if code is None or container["name"] in again or wants_restart(policy, container, code):
             return False
     return bool(containers)
 
@@ -296,7 +298,8 @@ class _Planner:
         if latest is not None and latest.state == "running":
             self._check_running(container, latest)
         elif latest is not None and has_ended(latest):
-            if wants_restart(self.policy, container, exit_code(latest)):
+            is_stopped = container["name"] in self.memory.again
+            if is_stopped or wants_restart(self.policy, container, exit_code(latest)):
                 self._restart(container, "app", latest)
         elif latest is None and self._ended_elsewhere(container):
             return
@@ -323,6 +326,23 @@ class _Planner:
                 Stop(container, info.id, grace if health.grace is None else health.grace, health.failed)
             )
             return False
+        return self._check_size(container, info)
+
+    def _check_size(self, container: Container, info: ContainerInfo) -> bool:
+        """Give a running container what was allotted to it since. True if it may stay."""
+        name, wanted = container["name"], resources_of(container)
+        has = applied(self.pod, self.memory, container, info)
+        if has == wanted:
+            return True
+        if needs_restart(container, has, wanted):
+            text = f"Container {name} resize requires restart"
+            self.actions.append(Stop(container, info.id, grace_period(self.pod), text, again=True))
+            return False
+        delay = self.memory.delays.get(delay_key(name))
+        if delay is not None and delay.until > self.now:
+            self._wake(delay.until)
+        else:
+            self.actions.append(Resize(container, info.id))
         return True
 
     def _start(self, container: Container, role: Role, created: ContainerInfo | None) -> None:

@@ -18,11 +18,13 @@ from typing import Any
 from minik.agent import names
 from minik.agent.act import Actor
 from minik.agent.actions import Action, Attach, CreateSandbox, Finish, Memory, Plan, Prepare, Start, Stop, StopPod
+from minik.agent.allotment import Fits, allot, allotted_pod
 from minik.agent.containers.base import ContainerInfo, LogOptions, RuntimeFailure, RuntimeUnavailable
+from minik.agent.containerstatus import Facts
 from minik.agent.context import NodeContext
 from minik.agent.observed import ObservedPod, attempt_of, exit_code, has_ended
 from minik.agent.plan import all_containers, grace_period, plan_pod
-from minik.agent.status import Facts, pod_status
+from minik.agent.status import pod_status
 from minik.agent.statuspatch import status_patch
 from minik.aio import Tasks
 from minik.api import meta
@@ -46,9 +48,9 @@ class PodWorker:
     """The life of one pod. `on_done(uid)` when nothing of it is left."""
 
     def __init__(
-        self, ctx: NodeContext, actor: Actor, tasks: Tasks, pod: ROObj, *, on_done: Callable[[str], None]
+        self, ctx: NodeContext, actor: Actor, tasks: Tasks, pod: ROObj, *, on_done: Callable[[str], None], fits: Fits
     ) -> None:
-        self._ctx, self._actor, self._tasks, self._on_done = ctx, actor, tasks, on_done
+        self._ctx, self._actor, self._tasks, self._on_done, self._fits = ctx, actor, tasks, on_done, fits
         self.pod = pod
         self.uid = meta.uid(pod)
         self.memory = Memory()
@@ -178,7 +180,9 @@ class PodWorker:
         observed = ctx.observations.pod(self.uid)
         host = ctx.node_ip if self.pod["spec"].get("hostNetwork") else ctx.sandbox_ip(self.pod)
         ctx.prober.sync(self.pod, observed, self.memory.health, host)
-        plan = plan_pod(self.pod, observed, self.memory, now)
+        if verdict := allot(self.pod, self.memory, self._fits):
+            ctx.event(self.pod, *verdict)
+        plan = plan_pod(allotted_pod(self.pod, self.memory), observed, self.memory, now)
         for name, waiting in plan.waiting.items():
             if waiting.reason == "CrashLoopBackOff" and self._waiting.get(name) != waiting:
                 text = f"Back-off restarting failed container {name} in pod {meta.name(self.pod)}_{meta.namespace(self.pod)}({self.uid})"
@@ -237,7 +241,7 @@ class PodWorker:
 
     async def _guarded(self, action: Action) -> Exception | None:
         try:
-            await self._actor.act(self.pod, self.memory, action)
+            await self._actor.act(allotted_pod(self.pod, self.memory), self.memory, action)
         except Exception as error:
             return error
         return None

@@ -5,11 +5,12 @@ Rules: kubelet `pkg/kubelet/cm` (MilliCPUToShares, MilliCPUToQuota) and `pkg/kub
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from minik.agent.containers.base import Limits
 from minik.api import quantity
+from minik.api.core_v1 import pods
 from minik.api.meta import ROObj
 
 CPU_PERIOD = 100_000
@@ -22,10 +23,6 @@ def _amounts(container: Container, which: str) -> Mapping[str, Any]:
     return (container.get("resources") or {}).get(which) or {}
 
 
-def _all(pod: ROObj) -> Sequence[Container]:
-    return [*(pod["spec"].get("initContainers") or ()), *(pod["spec"].get("containers") or ())]
-
-
 def milli_cpu(container: Container, which: str) -> int:
     amount = _amounts(container, which).get("cpu")
     return 0 if amount is None else quantity.parse(amount).milli()
@@ -36,26 +33,11 @@ def memory(container: Container, which: str) -> int:
     return 0 if amount is None else quantity.parse(amount).value()
 
 
-def qos_class(pod: ROObj) -> str:
-    """Guaranteed, Burstable or BestEffort (`qos.ComputePodQOS`): only cpu and memory count."""
-    has_any, is_guaranteed = False, True
-    for container in _all(pod):
-        for resource in ("cpu", "memory"):
-            limit, request = _amounts(container, "limits").get(resource), _amounts(container, "requests").get(resource)
-            limit_amount = quantity.parse(limit) if limit is not None else quantity.ZERO
-            request_amount = quantity.parse(request) if request is not None else limit_amount
-            has_any = has_any or bool(limit_amount) or bool(request_amount)
-            is_guaranteed = is_guaranteed and bool(limit_amount) and limit_amount == request_amount
-    if not has_any:
-        return "BestEffort"
-    return "Guaranteed" if is_guaranteed else "Burstable"
-
-
 def oom_score_adj(pod: ROObj, container: Container, node_memory: int) -> int:
     """How readily the kernel kills it: -997 Guaranteed, 1000 BestEffort, between 3 and 999 by its share of the node's memory."""
     if (pod["spec"].get("priorityClassName") or "") == "system-node-critical":
         return -997
-    qos = qos_class(pod)
+    qos = pods.qos_class(pod)
     if qos == "Guaranteed":
         return -997
     if qos == "BestEffort":

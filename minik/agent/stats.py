@@ -71,6 +71,11 @@ class CgroupUsage:
     async def usage(self, containers: Sequence[ContainerInfo]) -> Mapping[str, Usage]:
         return await asyncio.to_thread(self._usage, containers)
 
+    async def memory_of(self, container: ContainerInfo) -> int:
+        """Bytes that a running container uses and cannot give back at once; 0 for one that has gone meanwhile."""
+        found = await self.usage([container])
+        return found[container.id].memory if container.id in found else 0
+
     async def host(self) -> Usage:
         return await asyncio.to_thread(self._host)
 

@@ -7,44 +7,36 @@ Rules: kubelet's `convertToAPIContainerStatuses`, `getPhase` and `pkg/kubelet/st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from minik.agent import names
-from minik.agent.actions import HEALTHY, Memory, Waiting
-from minik.agent.containers.base import ContainerInfo
-from minik.agent.observed import ObservedPod, attempt_of, ended_at, exit_code, has_ended
+from minik.agent import allotment
+from minik.agent.actions import Memory, Waiting
+from minik.agent.containerstatus import Facts, container_status, never_ready
+from minik.agent.observed import ObservedPod
 from minik.agent.plan import (
     app_containers,
     ephemeral_containers,
     init_containers,
     is_sidecar,
-    is_terminal,
     restart_policy,
-    status_of,
 )
-from minik.agent.resources import qos_class
 from minik.api import meta
+from minik.api.core_v1 import pods
 from minik.api.meta import Obj, ROObj
 from minik.api.times import format_time
 
-EPOCH = "1970-01-01T00:00:00Z"
-_OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+_OWNED = (
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    allotment.PENDING,
+    allotment.IN_PROGRESS,
+)
 _OF_CONTAINERS = ("Ready", "ContainersReady")
 _OF_OTHERS = ("resourceClaimStatuses", "extendedResourceClaimStatus")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the status needs besides the pod and its containers."""
-
-    node_ip: str
-    pod_ip: str = ""
-    """"" until the network is attached."""
-    waiting: Mapping[str, Waiting] = field(default_factory=dict)
-    messages: Mapping[str, str] = field(default_factory=dict)
-    """Termination messages by container id."""
 
 
 def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, now: datetime) -> Obj:
@@ -54,9 +46,9 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
     default = Waiting("PodInitializing" if inits else "ContainerCreating")
     init_default = Waiting("PodInitializing")
     init_statuses = [
-        _container_status(pod, c, observed, memory, facts, init_default, now, is_init=not is_sidecar(c)) for c in inits
+        container_status(pod, c, observed, memory, facts, init_default, now, is_init=not is_sidecar(c)) for c in inits
     ]
-    statuses = [_container_status(pod, c, observed, memory, facts, default, now, is_init=False) for c in apps]
+    statuses = [container_status(pod, c, observed, memory, facts, default, now, is_init=False) for c in apps]
     phase = _phase(pod, inits, init_statuses, statuses, memory, observed)
     if phase in ("Succeeded", "Failed") and observed.running():  # not over before its last container is
         phase = old.get("phase") or "Running"
@@ -69,7 +61,7 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
         status["reason"] = reason
     if message:
         status["message"] = message
-    status["conditions"] = _conditions(pod, phase, observed, facts, inits, init_statuses, statuses, now)
+    status["conditions"] = _conditions(pod, phase, observed, memory, facts, inits, init_statuses, statuses, now)
     status["startTime"] = old.get("startTime") or format_time(now)
     status["hostIP"] = facts.node_ip
     status["hostIPs"] = [{"ip": facts.node_ip}]
@@ -77,158 +69,19 @@ def pod_status(pod: ROObj, observed: ObservedPod, memory: Memory, facts: Facts, 
     if pod_ip:
         status["podIP"] = pod_ip
         status["podIPs"] = [{"ip": pod_ip}]
-    status["qosClass"] = old.get("qosClass") or qos_class(pod)
+    status["qosClass"] = old.get("qosClass") or pods.qos_class(pod)
     if inits:
         status["initContainerStatuses"] = init_statuses
     status["containerStatuses"] = statuses
     if ephemeral := ephemeral_containers(pod):
         status["ephemeralContainerStatuses"] = [
-            _never_ready(_container_status(pod, c, observed, memory, facts, default, now, is_init=False))
+            never_ready(container_status(pod, c, observed, memory, facts, default, now, is_init=False))
             for c in ephemeral
         ]
     if memory.failed is not None and observed.is_empty and not old.get("containerStatuses"):
         for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
             status.pop(field, None)  # rejected: nothing of it ever was on this node
     return status | {each: old[each] for each in _OF_OTHERS if each in old}
-
-
-# --- containers ---------------------------------------------------------------------------------------------------
-
-
-def _time(moment: datetime | None) -> str:
-    return format_time(moment) if moment is not None else EPOCH
-
-
-def terminated_state(info: ContainerInfo, message: str) -> Obj:
-    """`state.terminated` of a container that has ended."""
-    code = exit_code(info)
-    if info.state == "created":
-        reason = "ContainerCannotRun"
-    elif code == 0:
-        reason = "Completed"
-    else:
-        reason = "OOMKilled" if info.oom_killed else "Error"
-    state: Obj = {"exitCode": code, "reason": reason}
-    text = message or (info.error if code != 0 else "")
-    if text:
-        state["message"] = text
-    ended = ended_at(info)
-    state["startedAt"] = _time(info.started_at or (ended if info.state == "created" else None))
-    state["finishedAt"] = _time(ended)
-    state["containerID"] = info.uri
-    return state
-
-
-def _container_status(
-    pod: ROObj,
-    container: Mapping[str, Any],
-    observed: ObservedPod,
-    memory: Memory,
-    facts: Facts,
-    default: Waiting,
-    now: datetime,
-    *,
-    is_init: bool,
-) -> Obj:
-    name: str = container["name"]
-    attempts = observed.containers.get(name, ())
-    shown = [info for info in attempts if info.state != "created" or has_ended(info)]
-    waiting = facts.waiting.get(name)
-    status: Obj = {"name": name}
-    if not shown:
-        return _unseen_status(pod, container, waiting or default, now)
-    newest = shown[0]
-    messages = facts.messages
-    last = next((info for info in shown[1:] if has_ended(info)), None)
-    is_ready, is_started = False, False
-    if newest.state == "running":
-        health = memory.health.get(newest.id, HEALTHY)
-        is_started, is_ready = health.started, health.ready and health.started
-        status["state"] = {"running": {"startedAt": _time(newest.started_at)}}
-    elif waiting is not None:
-        status["state"] = {"waiting": _waiting(waiting)}
-        last = newest
-    else:
-        status["state"] = {"terminated": terminated_state(newest, messages.get(newest.id, ""))}
-        is_ready = is_init and exit_code(newest) == 0
-    if last is not None:
-        status["lastState"] = {"terminated": terminated_state(last, messages.get(last.id, ""))}
-    else:
-        status["lastState"] = _told_last(status_of(pod, name), newest.uri, now)
-    status["ready"] = is_ready
-    status["restartCount"] = attempt_of(newest)
-    status["image"] = container.get("image", "")
-    status["imageID"] = newest.labels.get(names.IMAGE_ID) or newest.image_id
-    status["containerID"] = newest.uri
-    status["started"] = is_started
-    return status
-
-
-def _never_ready(status: Obj) -> Obj:
-    """Of an ephemeral container: nobody asks whether it is, so it is not (as kubelet says it)."""
-    return {key: value for key, value in status.items() if key != "started"} | {"ready": False}
-
-
-def _told_last(known: Mapping[str, Any] | None, current: str, now: datetime) -> Any:
-    """`lastState` of a container whose predecessor the engine no longer has: what was said of that one stays."""
-    if known is None or not known.get("containerID"):
-        return {}
-    if known["containerID"] == current:
-        return known.get("lastState") or {}
-    return _end_of(known, now)
-
-
-def _end_of(known: Mapping[str, Any], now: datetime) -> Any:
-    """How a container that the engine no longer has ended, by what was last said of it (kubelet's ContainerStatusUnknown)."""
-    state = known.get("state") or {}
-    if state.get("terminated"):
-        return state
-    if not state.get("running"):
-        return known.get("lastState") or {}
-    return {
-        "terminated": {
-            "exitCode": 137,
-            "reason": "ContainerStatusUnknown",
-            "message": "The container could not be located when the pod was deleted.  The container used to be Running",
-            "startedAt": state["running"].get("startedAt") or EPOCH,
-            "finishedAt": format_time(now),
-            "containerID": known["containerID"],
-        }
-    }
-
-
-def _waiting(waiting: Waiting) -> Obj:
-    return {"reason": waiting.reason, **({"message": waiting.message} if waiting.message else {})}
-
-
-def _unseen_status(pod: ROObj, container: Mapping[str, Any], waiting: Waiting, now: datetime) -> Obj:
-    """Of a container the engine knows nothing of: never made, or removed behind our back."""
-    known = status_of(pod, container["name"])
-    blank: Obj = {
-        "name": container["name"],
-        "state": {"waiting": _waiting(waiting)},
-        "lastState": {},
-        "ready": False,
-        "restartCount": 0,
-        "image": container.get("image", ""),
-        "imageID": "",
-        "started": False,
-    }
-    if known is None or not known.get("containerID"):
-        return blank
-    state = known.get("state") or {}
-    if state.get("terminated"):
-        return meta.draft(known)
-    last = _end_of(known, now)
-    if state.get("running") and (meta.is_deleting(pod) or is_terminal(pod)):
-        return {**meta.draft(known), "ready": False, "started": False, "state": last, "lastState": {}}
-    return {
-        **blank,
-        "lastState": last,
-        "restartCount": known.get("restartCount", 0),
-        "imageID": known.get("imageID", ""),
-        "containerID": known["containerID"],
-    }
 
 
 # --- phase and conditions -----------------------------------------------------------------------------------------
@@ -295,6 +148,7 @@ def _conditions(
     pod: ROObj,
     phase: str,
     observed: ObservedPod,
+    memory: Memory,
     facts: Facts,
     inits: Sequence[Mapping[str, Any]],
     init_statuses: Sequence[Obj],
@@ -323,6 +177,11 @@ def _conditions(
     conditions = [
         _condition(old.get(kind), kind, verdict, pod["metadata"].get("generation"), now, since=started)
         for kind, verdict in wanted.items()
+    ]
+    running = {name: attempts[0] for name, attempts in observed.containers.items() if attempts[0].state == "running"}
+    conditions += [
+        _condition(old.get(kind), kind, (True, *why), pod["metadata"].get("generation"), now, since="")
+        for kind, why in allotment.conditions(pod, memory, running).items()
     ]
     return [*conditions, *(meta.draft(c) for kind, c in old.items() if kind not in _OWNED)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.e2e import MERGE, Client, Obj, row
+from tests.support.e2e import MERGE, STRATEGIC, Client, Obj, row
 from tests.support.process import Server, until
 from tests.wire.test_rows_objects import IMAGE, notes
 
@@ -264,8 +264,8 @@ def amounts(cpu: int, memory: int) -> Obj:
     return {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}
 
 
+@row("In-place Pod Resize, read and replace endpoints")
 def test_resized_by_replacing(api: Client) -> None:
-    """Of the row "In-place Pod Resize, read and replace endpoints"."""
     made = created(api, pod(container={"resources": {"requests": amounts(20, 20)}}))
     assert made["metadata"]["generation"] == 1
     wanted = {"requests": amounts(30, 30)}
@@ -274,11 +274,18 @@ def test_resized_by_replacing(api: Client) -> None:
     updated = api.get("pods", "pod-test")
     assert updated["spec"]["containers"][0]["resources"] == wanted
     assert updated["metadata"]["generation"] == 2
+
+    def is_actuated() -> bool:
+        (status,) = api.get("pods", "pod-test")["status"]["containerStatuses"]
+        return bool(status["resources"] == wanted and status["allocatedResources"] == wanted["requests"])
+
+    until(is_actuated, "the node has resized it")
+    assert not api.condition("pods", "pod-test", "PodResizeInProgress")
     until(lambda: api.get("pods", "pod-test") == api.get("pods", "pod-test/resize"), "both endpoints show one pod")
 
 
 def test_several_containers_are_resized(api: Client) -> None:
-    """Of the other rows "In-place Pod Resize, …": what a patch makes of the spec, and back."""
+    """Of the other rows "In-place Pod Resize, …": what a patch makes of the spec, and back (tests/e2e/test_resize.py has the rest)."""
     before: dict[str, Obj] = {
         name: {"requests": amounts(20, 20), "limits": amounts(20, 20)} for name in ("c1", "c2", "c3")
     }
@@ -295,6 +302,33 @@ def test_several_containers_are_resized(api: Client) -> None:
         patched = api.patch("pods", "pod-test/resize", body)
         assert {each["name"]: each["resources"] for each in patched["spec"]["containers"]} == wanted
         assert patched["metadata"]["generation"] == generation
+
+
+LIMITED = {"requests": amounts(20, 35), "limits": amounts(35, 50)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ({}, {"requests": amounts(20, 20)}, "Pod QOS Class may not change as a result of resizing"),
+        (LIMITED, {"requests": LIMITED["limits"]}, "Pod QOS Class may not change as a result of resizing"),
+        (LIMITED, {"limits": None}, "resource limits cannot be removed"),
+        ({"requests": amounts(20, 35)}, {"requests": {"cpu": None}}, "resource requests cannot be removed"),
+        (
+            {"requests": {**amounts(20, 35), "ephemeral-storage": "1"}},
+            {"requests": {"ephemeral-storage": "3"}},
+            "only cpu and memory resources are mutable",
+        ),
+        (LIMITED, {"requests": {"cpu": "1"}}, "must be less than or equal to cpu limit of 35m"),
+    ],
+)
+def test_resizes_that_are_refused(api: Client, before: Obj, after: Obj, why: str) -> None:
+    """Not rows: "apply invalid resize patch requests" of the same file."""
+    api.create("pods", pod(container={"resources": before}))
+    body = {"spec": {"containers": [{"name": "pod-test", "resources": after}]}}
+    refused = api.ask("PATCH", api.path("pods", "pod-test/resize"), body, STRATEGIC)
+    assert refused.status == 422 and why in refused.obj["message"], refused.obj
+    assert api.get("pods", "pod-test")["spec"]["containers"][0]["resources"] == before
 
 
 # --- what else is refused or waits ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from minik.api import errors
 from minik.api.core_v1.pod_defaults import default_pod
 from minik.api.errors import Path
 from minik.api.meta import Obj, ROObj
+from minik.api.validation_pod_resize import validate_pod_resize
 from minik.server import resources
 from minik.server.core import Core
 from minik.server.decode import decode_kind, patched_object
@@ -20,6 +21,7 @@ from minik.server.verbs.common import answer, attributes, check_name, kind_of
 from minik.server.verbs.patch import parse_patch
 
 _EPHEMERAL = "ephemeralcontainers"
+_OF_RESIZE = ("resources", "resizePolicy")
 
 
 async def update(core: Core, request: Request) -> Response:
@@ -56,9 +58,11 @@ def _merged(old: ROObj, draft: Obj, subresource: str, revision: str | None) -> O
     if subresource == _EPHEMERAL:
         spec["ephemeralContainers"] = _only_added(old, wanted.get("ephemeralContainers") or [])
     else:
+        if wrong := validate_pod_resize(draft, old):
+            raise errors.invalid_object(group="", kind="Pod", name=old["metadata"]["name"], errors=wrong)
         for field in ("initContainers", "containers"):
             if field in spec:
-                spec[field] = _resized(spec[field], wanted.get(field) or [])
+                spec[field] = _resized(spec[field], wanted[field])
     metadata = {k: v for k, v in old["metadata"].items() if k != "resourceVersion"}
     if revision:
         metadata["resourceVersion"] = revision
@@ -80,11 +84,9 @@ def _only_added(old: ROObj, wanted: list[Obj]) -> list[Obj]:
 
 
 def _resized(containers: list[Obj], wanted: list[Obj]) -> list[Obj]:
-    by_name = {c.get("name"): c for c in wanted}
-    result = []
-    for container in containers:
-        resized = by_name.get(container["name"])
-        if resized is not None and resized.get("resources") != container.get("resources"):
-            container = {**container, "resources": resized.get("resources") or {}}
-        result.append(container)
-    return result
+    """`containers` with the resources and the resizePolicy of `wanted`, which has the same ones."""
+    return [
+        {key: value for key, value in container.items() if key not in _OF_RESIZE}
+        | {key: resized[key] for key in _OF_RESIZE if key in resized}
+        for container, resized in zip(containers, wanted, strict=True)
+    ]

@@ -16,6 +16,7 @@ from minik.agent.containers.base import (
     EngineInfo,
     ImageFailure,
     ImageInfo,
+    Limits,
     LogOptions,
     NoSuchContainer,
     RuntimeEvent,
@@ -42,6 +43,8 @@ class Engine:
         self.stubborn: set[str] = set()
         """Containers (by container name) that use up their whole grace period."""
         self.down = ""
+        self.unresizable = ""
+        """Why no container's limits can be changed."""
         self._events: list[asyncio.Queue[RuntimeEvent]] = []
 
     # --- steering ------------------------------------------------------------------------------------------------------------
@@ -135,6 +138,13 @@ class Engine:
             code = 137
         self._set(replace(info, state="exited", pid=0, exit_code=code, finished_at=self.clock.now()))
 
+    async def update_limits(self, container: str, limits: Limits) -> None:
+        self._check()
+        if self.unresizable:
+            raise RuntimeFailure(self.unresizable)
+        name = self.containers[container].labels[names.CONTAINER]
+        self.log.append(f"resize {name} shares={limits.cpu_shares} memory={limits.memory}")
+
     async def remove(self, container: str) -> None:
         info = self.containers.pop(container, None)
         if info is not None:
@@ -202,6 +212,9 @@ class Api:
             elif key == "conditions":
                 merged = {c["type"]: c for c in status.get(key, ())}
                 for condition in value:
+                    if condition.get("$patch") == "delete":
+                        merged.pop(condition["type"], None)
+                        continue
                     both = {**merged.get(condition["type"], {}), **condition}
                     merged[condition["type"]] = {k: v for k, v in both.items() if v is not None}
                 status[key] = list(merged.values())

@@ -238,3 +238,34 @@ async def test_events_are_about_the_container() -> None:
         events = {e["reason"]: e for e in (await c.client.list("events", "default")).items}
         assert events["Started"]["involvedObject"]["fieldPath"] == "spec.containers{web}"
         assert events["Started"]["source"] == {"component": "kubelet", "host": "n1"}
+
+
+async def test_a_resize_is_done_when_there_is_room() -> None:
+    def sized(cpu: str) -> list[dict[str, Any]]:
+        return [{"name": "web", "image": "nginx", "resources": {"requests": {"cpu": cpu}}}]
+
+    async with cluster() as c:
+        await c.start(c.agent(c.runtime()))
+        cpus = int((await c.client.get("nodes", "n1"))["status"]["capacity"]["cpu"])
+        half = str(cpus // 2)
+        for name in ("a", "b"):
+            await c.pod(name, containers=sized(half))
+            await c.until(lambda name=name: c.is_running(name))
+        patch = {"spec": {"containers": sized(str(cpus // 2 + 1))}}
+        await c.client.patch("pods", "a", "default", patch, type="strategic", subresource="resize")
+
+        async def reason() -> str:
+            conditions = (await c.client.get("pods", "a", "default"))["status"]["conditions"]
+            return next((x["reason"] for x in conditions if x["type"] == "PodResizePending"), "")
+
+        async def is_deferred() -> bool:
+            return await reason() == "Deferred"
+
+        await c.until(is_deferred)
+        await c.client.delete("pods", "b", "default", grace_seconds=0)
+
+        async def is_done() -> bool:
+            (status,) = (await c.client.get("pods", "a", "default"))["status"]["containerStatuses"]
+            return bool(status["resources"]["requests"]["cpu"] == str(cpus // 2 + 1)) and not await reason()
+
+        await c.until(is_done)

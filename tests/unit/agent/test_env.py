@@ -12,8 +12,9 @@ from minik.agent.containers.base import ImageInfo
 from minik.agent.env import ConfigError, Reference, environment, expand, references, service_environment
 from minik.agent.etcfiles import ClusterDns, Resolver, hosts_file, parse_resolv_conf, resolver
 from minik.agent.fields import PodFacts, field_value, resource_value
-from minik.agent.resources import container_limits, oom_score_adj, pod_requests, qos_class
+from minik.agent.resources import container_limits, oom_score_adj, pod_requests
 from minik.agent.security import container_security
+from minik.api.core_v1 import pods
 from tests.unit.agent.builders import container, pod
 
 FACTS = PodFacts("n1", "192.0.2.1", "10.244.0.5", 4000, 8 << 30)
@@ -184,7 +185,7 @@ FULL = {"cpu": "500m", "memory": "64Mi"}
     ],
 )
 def test_qos(requests: dict[str, str], limits: dict[str, str], qos: str) -> None:
-    assert qos_class(pod(with_resources(requests, limits))) == qos
+    assert pods.qos_class(pod(with_resources(requests, limits))) == qos
 
 
 def test_limits() -> None:

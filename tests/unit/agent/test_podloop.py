@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minik.agent.act import Actor
+from minik.agent.actions import Pending
+from minik.agent.containers.base import ContainerInfo
 from minik.agent.context import NodeContext
 from minik.agent.etcfiles import ClusterDns
 from minik.agent.hooks import HookFailure
@@ -48,6 +50,8 @@ class Node:
         self.hooks: list[str] = []
         self.hook_takes = 0.0
         self.volumes = NoVolumes()
+        self.refusal: Pending | None = None
+        """What a pod that is resized is told."""
         self.observations = Observations(self.engine.as_runtime(), self._wake)
         self.prober = Prober(clock=self.clock, ask=self._ask, on_change=self._wake, on_unhealthy=self._unhealthy)
         self.ctx = NodeContext(
@@ -89,7 +93,9 @@ class Node:
 
     def add(self, obj: ROObj) -> PodWorker:
         stored = self.api.put("pods", obj)
-        worker = PodWorker(self.ctx, self.actor, self.tasks, stored, on_done=self.workers.pop)
+        worker = PodWorker(
+            self.ctx, self.actor, self.tasks, stored, on_done=self.workers.pop, fits=lambda _pod: self.refusal
+        )
         self.workers[worker.uid] = worker
         worker.wake()
         return worker
@@ -478,7 +484,9 @@ async def test_an_agent_that_starts_anew_leaves_a_running_pod_alone(node: Node) 
     other.engine.containers = dict(node.engine.containers)
     other.api.objects = node.api.objects
     await other.start()
-    worker = PodWorker(other.ctx, other.actor, other.tasks, node.api.pod(), on_done=other.workers.pop)
+    worker = PodWorker(
+        other.ctx, other.actor, other.tasks, node.api.pod(), on_done=other.workers.pop, fits=lambda _: None
+    )
     other.workers["u1"] = worker
     worker.wake()
     await other.run(20)
@@ -494,7 +502,7 @@ async def test_orphans_are_cleared_away(node: Node) -> None:
     worker = node.workers.pop("u1")
     worker.close()
     stand_in = orphan(node.observations.pod("u1"))
-    cleaner = PodWorker(node.ctx, node.actor, node.tasks, stand_in, on_done=lambda uid: None)
+    cleaner = PodWorker(node.ctx, node.actor, node.tasks, stand_in, on_done=lambda uid: None, fits=lambda _: None)
     cleaner.vanish(stand_in)
     await node.run(1)
     assert node.engine.containers == {}
@@ -577,3 +585,126 @@ def test_whatever_happens_the_pod_settles_where_it_should(
                 assert sum(i.state == "running" for i in attempts) <= 1
 
     simulate(scenario)
+
+
+# --- resizing in place ------------------------------------------------------------------------------------------------
+
+
+def sized(cpu: str = "1", memory: str = "64Mi", **more: Any) -> dict[str, Any]:
+    amounts = {"cpu": cpu, "memory": memory}
+    return container(resources={"requests": amounts, "limits": amounts}, **more)
+
+
+async def resize(node: Node, *containers: dict[str, Any]) -> None:
+    obj = meta.draft(node.api.pod("p"))
+    obj["spec"]["containers"] = list(containers)
+    node.api.put("pods", obj)
+    await node.run(1)
+
+
+def resize_conditions(node: Node) -> dict[str, tuple[str, str]]:
+    return {
+        c["type"]: (c.get("reason", ""), c.get("message", ""))
+        for c in node.status()["conditions"]
+        if c["type"].startswith("PodResize")
+    }
+
+
+@simulated
+async def test_a_container_is_resized_where_it_runs(node: Node) -> None:
+    node.add(pod(sized()))
+    await node.run(1)
+    assert node.state()["resources"] == sized()["resources"]
+    assert node.state()["allocatedResources"] == {"cpu": "1", "memory": "64Mi"}
+    await resize(node, sized("2", "128Mi"))
+    assert node.engine.log[-1] == f"resize web shares=2048 memory={128 << 20}"
+    assert node.state()["resources"] == sized("2", "128Mi")["resources"]
+    assert (node.state()["restartCount"], resize_conditions(node)) == (0, {})
+    assert node.events[-1] == "ResizeStarted"
+    count = len(node.engine.log)
+    await node.run(600)
+    assert len(node.engine.log) == count, "once"
+
+
+@simulated
+async def test_a_resize_that_wants_a_restart_gets_one(node: Node) -> None:
+    policy = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+    node.add(pod(sized(resizePolicy=policy), restartPolicy="OnFailure"))
+    await node.run(1)
+    await resize(node, sized("2", resizePolicy=policy))
+    assert node.engine.log[-1].startswith("resize web shares=2048"), "its cpu needs none"
+    await resize(node, sized("2", "128Mi", resizePolicy=policy))
+    assert node.engine.log[-1] == "create web#1", "also of a container that then ended well"
+    assert node.engine.specs[node.engine.find("web").id].limits.memory == 128 << 20
+    assert (node.state()["restartCount"], node.state()["resources"]) == (1, sized("2", "128Mi")["resources"])
+    assert node.status()["phase"] == "Running"
+    node.engine.exit("web", 0)
+    await node.run(1)
+    assert node.status()["phase"] == "Succeeded", "from then on its policy holds again"
+
+
+@simulated
+async def test_a_resize_waits_for_room(node: Node) -> None:
+    node.add(pod(sized()))
+    await node.run(1)
+    node.refusal = Pending("Deferred", "not now")
+    await resize(node, sized("2"))
+    assert resize_conditions(node) == {"PodResizePending": ("Deferred", "not now")}
+    assert node.state()["resources"] == sized()["resources"] and node.events[-1] == "ResizeDeferred"
+    node.engine.exit("web", 1)
+    await node.run(1)
+    assert node.engine.specs[node.engine.find("web").id].limits.cpu_shares == 1024, "it starts with what it was given"
+    node.refusal = None
+    node.workers["u1"].wake()
+    await node.run(1)
+    assert node.engine.log[-1].startswith("resize web shares=2048") and resize_conditions(node) == {}
+
+
+@simulated
+async def test_a_resize_that_fails_says_so_and_is_tried_again(node: Node) -> None:
+    node.add(pod(sized()))
+    await node.run(1)
+    node.engine.unresizable = "the engine is tired"
+    await resize(node, sized("2"))
+    why = "Failed to resize container web: the engine is tired"
+    assert resize_conditions(node) == {"PodResizeInProgress": ("Error", why)}
+    assert node.state()["resources"] == sized()["resources"]
+    assert node.state()["allocatedResources"] == {"cpu": "2", "memory": "64Mi"}
+    node.engine.unresizable = ""
+    await node.run(20)
+    assert node.state()["resources"] == sized("2")["resources"] and resize_conditions(node) == {}
+    assert node.events.count("ResizeError") == 1
+
+
+@simulated
+async def test_a_memory_limit_below_what_is_used_is_not_tried(node: Node) -> None:
+    async def used(_container: ContainerInfo) -> int:
+        return 50 << 20
+
+    node.ctx.memory_used = used
+    node.add(pod(sized()))
+    await node.run(1)
+    await resize(node, sized("1", "10Mi"))
+    ((reason, message),) = resize_conditions(node).values()
+    assert (reason, f"memory limit ({10 << 20}) below current usage ({50 << 20})" in message) == ("Error", True)
+    assert not [line for line in node.engine.log if line.startswith("resize")]
+    await resize(node, sized("1", "60Mi"))
+    assert resize_conditions(node) == {} and node.state()["resources"] == sized("1", "60Mi")["resources"]
+
+
+@simulated
+async def test_an_agent_that_starts_anew_knows_what_was_allotted(node: Node) -> None:
+    node.add(pod(sized()))
+    await node.run(1)
+    node.refusal = Pending("Deferred", "not now")
+    await resize(node, sized("2"))
+    worker = PodWorker(
+        node.ctx, node.actor, node.tasks, node.api.pod(), on_done=node.workers.pop, fits=lambda _: node.refusal
+    )
+    node.workers["u1"].close()
+    node.workers["u1"] = worker
+    worker.wake()
+    await node.run(1)
+    assert not [line for line in node.engine.log if line.startswith("resize")]
+    assert resize_conditions(node) == {"PodResizePending": ("Deferred", "not now")}
+    assert node.state()["allocatedResources"] == {"cpu": "1", "memory": "64Mi"}

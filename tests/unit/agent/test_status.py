@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from minik.agent.actions import Health, Memory, Waiting
+from minik.agent.containerstatus import Facts
 from minik.agent.observed import NOTHING, ObservedPod
-from minik.agent.status import Facts, pod_status
+from minik.agent.status import pod_status
 from minik.agent.statuspatch import status_patch
 from tests.unit.agent.builders import NOW, ago, container, pod, ran, sandbox, seen
 
