@@ -13,8 +13,7 @@ from operator import add, not_
 
 from minik.sched.columns import Column, Window
 from minik.sched.decision import Decision, Refusal
-from minik.sched.filters import node_affinity
-from minik.sched.plugins import Check, No, Plugins
+from minik.sched.plugins import Check, Filter, No, Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 from minik.sched.whatif import trial
 
@@ -26,11 +25,12 @@ MIN_FEASIBLE = 100
 """With so many feasible nodes a search may stop (kube-scheduler's minFeasibleNodesToFind)."""
 
 
-def wanted_feasible(nodes: int) -> int:
-    """How many feasible nodes are enough to choose from: all of 100, then a share that falls from 50 % to 5 %."""
+def wanted_feasible(nodes: int, percentage: int = 0) -> int:
+    """How many feasible nodes are enough to choose from: all of 100, then that percentage (percentageOfNodesToScore); 0: a share that falls
+    from 50 % to 5 % (kube-scheduler's numFeasibleNodesToFind)."""
     if nodes <= MIN_FEASIBLE:
         return nodes
-    return max(MIN_FEASIBLE, nodes * max(5, 50 - nodes // 125) // 100)
+    return max(MIN_FEASIBLE, nodes * (percentage or max(5, 50 - nodes // 125)) // 100)
 
 
 def schedule(pod: PodInfo, cluster: Cluster, plugins: Plugins, rng: random.Random, *, start: int = 0) -> Decision:
@@ -48,19 +48,18 @@ def schedule(pod: PodInfo, cluster: Cluster, plugins: Plugins, rng: random.Rando
 
 def _feasible(pod: PodInfo, cluster: Cluster, plugins: Plugins, decision: Decision, start: int) -> Window:
     search = _Search(pod, cluster, plugins)
-    for names in (_nominated(pod, cluster), node_affinity.named(pod)):
-        if names:  # only if none of them is feasible, what is wrong with the others is of interest
-            known = [node for name in names if (node := cluster.get(name)) is not None and node.obj is not None]
-            found = [node for node in known if search.no(node) is None]
-            if found:
-                decision.considered = len(found)
-                return Window(cluster.nodes, 0, 0, chosen=found)
+    if search.nowhere is not None:
+        decision.nowhere = search.nowhere
+        for node in cluster:
+            decision.refusals.put(node, search.nowhere)
+        return search.of(())
+    nominated = cluster.get(cluster.nomination(pod.uid))
+    if nominated is not None and nominated.obj is not None and search.no(nominated) is None:
+        decision.considered = 1
+        return search.of([nominated])
+    if search.names is not None:
+        return search.only(search.names, decision)
     return search.run(decision, start)
-
-
-def _nominated(pod: PodInfo, cluster: Cluster) -> Sequence[str]:
-    name = cluster.nomination(pod.uid)
-    return (name,) if name else ()
 
 
 class _Search:
@@ -68,8 +67,21 @@ class _Search:
 
     def __init__(self, pod: PodInfo, cluster: Cluster, plugins: Plugins) -> None:
         self._pod, self._cluster, self._plugins = pod, cluster, plugins
-        prepared = [(each, each.prepare(pod, cluster)) for each in plugins.filters]
-        active = [(each, check) for each, check in prepared if check is not None]
+        self.nowhere: No | None = None
+        """Why the pod can run nowhere."""
+        self.names: Sequence[str] | None = None
+        """The only nodes that come into question, because the filter `_namer` says so; None: any may."""
+        self._namer = ""
+        active: list[tuple[Filter, Check]] = []
+        for each in plugins.filters:
+            prepared = each.prepare(pod, cluster)
+            if isinstance(prepared, No):
+                self.nowhere = self.nowhere or _named(prepared, each.name)
+            elif prepared is not None:
+                active.append((each, prepared))
+                names = each.names(pod) if each.names is not None else None
+                if names is not None:
+                    self.names, self._namer = names, each.name
         self._checks = [(each.name, check) for each, check in active]
         self._remembering = [each for each, _ in active if each.fits is not None]
         self._others = [(each.name, check) for each, check in active if each.fits is None]
@@ -82,11 +94,33 @@ class _Search:
     def run(self, decision: Decision, start: int) -> Window:
         """The first nodes from number `start` on that nothing refuses, as many as are wanted; `decision` takes the refusals."""
         total = len(self._cluster)
-        start, wanted = start % max(total, 1), wanted_feasible(total)
+        start, wanted = start % max(total, 1), wanted_feasible(total, self._plugins.percentage)
         columns = [each.fits(self._pod, self._cluster) for each in self._remembering if each.fits is not None]
         if self._others or self._rivals:
             return self._ask(columns, start, wanted, decision)
         return self._look(columns, start, wanted, decision)
+
+    def only(self, names: Sequence[str], decision: Decision) -> Window:
+        """Those of the named nodes that nothing refuses; if there is none, `decision` takes the refusals: of all others, because of the
+        filter that named these."""
+        known = [node for name in names if (node := self._cluster.get(name)) is not None and node.obj is not None]
+        refused = [(node, self.no(node)) for node in known]
+        found = [node for node, no in refused if no is None]
+        decision.considered = len(known)
+        for node, no in refused:
+            if no is not None:
+                decision.refusals.put(node, no)
+        if not found:
+            other = No((f"node(s) didn't satisfy plugin(s) [{self._namer}]",), resolvable=False, filter=self._namer)
+            asked = frozenset(names)
+            for node in self._cluster:
+                if node.name not in asked:
+                    decision.refusals.put(node, other)
+        return self.of(found)
+
+    def of(self, nodes: Sequence[NodeInfo]) -> Window:
+        """Just these."""
+        return Window(self._cluster.nodes, 0, 0, chosen=nodes)
 
     def _look(self, columns: Sequence[Column], start: int, wanted: int, decision: Decision) -> Window:
         """Where columns say all."""
@@ -131,7 +165,7 @@ class _Search:
                 else:
                     decision.refusals.put(node, no)
         decision.considered = len(found) + len(decision.refusals)
-        return Window(cluster.nodes, 0, 0, chosen=found)
+        return self.of(found)
 
     def no(self, node: NodeInfo) -> No | None:
         """Why the pod cannot run on this node."""
@@ -179,8 +213,8 @@ def _named(no: No | str, name: str) -> No:
 def refusal_of(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Refusal | None:
     """Why `pod` cannot run on this one node, or None if it can. Pods nominated to the node do not count."""
     for each in plugins.filters:
-        check = each.prepare(pod, cluster)
-        no = check(node) if check is not None else None
+        prepared = each.prepare(pod, cluster)
+        no = prepared if prepared is None or isinstance(prepared, No) else prepared(node)
         if no is not None:
             return Refusal.of(_named(no, each.name), node)
     return None

@@ -75,6 +75,8 @@ class Decision:
     total: int = 0
     refusals: Refusals = field(default_factory=Refusals)
     """Node name → its refusal."""
+    nowhere: No | None = None
+    """Why no node was asked about; all of them have it for a refusal."""
     feasible: Sequence[NodeInfo] = ()
     rates: dict[str, tuple[int, Sequence[float]]] = field(default_factory=dict)
     """score plugin → its weight, and the rate of each of `feasible`; only where there were several."""
@@ -100,6 +102,8 @@ class Decision:
         """Why the pod fits nowhere, in kube-scheduler's words."""
         if not self.total:
             return "no nodes available to schedule pods"
+        if self.nowhere is not None:
+            return f"0/{self.total} nodes are available: {', '.join(self.nowhere.reasons)}."
         counts: Counter[str] = Counter()
         for no, number in self.refusals.counts().items():
             counts.update(dict.fromkeys(no.reasons, number))

@@ -32,17 +32,23 @@ class No:
 Check: TypeAlias = Callable[[NodeInfo], No | str | None]
 """A node → why the pod cannot run there (in kube-scheduler's words; a bare text is a `No` that is resolvable), or None if it can."""
 
+Prepared: TypeAlias = Check | No | None
+"""What a filter makes of a pod: how to ask about each node; or why it can run nowhere at all, whatever the nodes (a failed PreFilter of
+kube-scheduler's); or None: it has nothing to say."""
+
 Rates: TypeAlias = Sequence[float]
 """How well each of the nodes suits, 0 to 100. All at once: for hundreds of nodes a call for each would cost more than the rating."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Refuses nodes. `fits`: of a filter that goes by nothing but the node's own state and remembers it: not 0.0 where it holds."""
+    """Refuses nodes. `fits`: of a filter that goes by nothing but the node's own state and remembers it: not 0.0 where it holds.
+    `names`: the only nodes that need be asked about, None for all (kube-scheduler's PreFilterResult)."""
 
     name: str
-    prepare: Callable[[PodInfo, Cluster], Check | None]
+    prepare: Callable[[PodInfo, Cluster], Prepared]
     fits: Callable[[PodInfo, Cluster], Column] | None = None
+    names: Callable[[PodInfo], Sequence[str] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,13 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """What one scheduling profile runs, in order."""
+    """What one scheduling profile runs, in order. `percentage`: see `cycle.wanted_feasible`."""
 
     filters: Sequence[Filter]
     scores: Sequence[Score]
     steps: Sequence[BindStep] = ()
     followers: Sequence[Follower] = ()
+    percentage: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from minik.client.client import Client
 from minik.sched.allocator import AllocationError, allocate
 from minik.sched.devices import Devices, usable_on
 from minik.sched.hooks import BindStep, Follower, Helped
-from minik.sched.plugins import Check, Filter, No
+from minik.sched.plugins import Filter, No, Prepared
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 NAME = "DynamicResources"
@@ -69,14 +69,14 @@ def _claims(pod: PodInfo, known: Devices) -> list[ROObj]:
     return found
 
 
-def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
+def prepare(pod: PodInfo, cluster: Cluster) -> Prepared:
     if not pod.spec.get("resourceClaims"):
         return None
     known = cluster.part(Devices)
     try:
         claims = _claims(pod, known)
     except _Missing as error:
-        return _always(str(error))
+        return No((str(error),), resolvable=False)
     fixed = [selector for claim in claims if (selector := _place(claim, known)) is not None]
     open_claims = [claim for claim in claims if _allocated(claim, known) is None]
 
@@ -91,11 +91,6 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
             return No((str(error),), resolvable=False)
 
     return check
-
-
-def _always(reason: str) -> Check:
-    no = No((reason,), resolvable=False)
-    return lambda _node: no
 
 
 def _allocated(claim: ROObj, known: Devices) -> Mapping[str, Any] | None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik.sched.columns import Column
-from minik.sched.plugins import Check, Filter, No
+from minik.sched.plugins import Filter, No, Prepared
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 from minik.sched.terms import placement_of, placement_test
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
+CONFLICT = "pod affinity terms conflict"
 ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
 _NO = No((REASON,), resolvable=False)
 _NO_ENFORCED = No((ENFORCED,), resolvable=False)
@@ -34,7 +35,9 @@ def make(arguments: Mapping[str, Any]) -> Filter:
 
         return cluster.column(f"placement/{added.decode()}/{placement.decode()}", suits)
 
-    def prepare(pod: PodInfo, _cluster: Cluster) -> Check | None:
+    def prepare(pod: PodInfo, _cluster: Cluster) -> Prepared:
+        if named(pod) == []:
+            return No((CONFLICT,), resolvable=False)
         placement = placement_of(pod.spec)
         wanted = placement_test(placement) if placement else None
         if wanted is None and enforced is None:
@@ -49,18 +52,19 @@ def make(arguments: Mapping[str, Any]) -> Filter:
 
         return check
 
-    return Filter("NodeAffinity", prepare, fits)
+    return Filter("NodeAffinity", prepare, fits, named)
 
 
 def named(pod: PodInfo) -> Sequence[str] | None:
-    """The only nodes that come into question because each required term names some, as a DaemonSet's pods do; None: any may."""
+    """The only nodes that come into question because each required term names some, as a DaemonSet's pods do; None: any may. None at all
+    if each term names several at once."""
     affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get(_REQUIRED)
-    names: list[str] = []
-    for term in (required or {}).get("nodeSelectorTerms") or ():
+    terms = (affinity.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
+    names: dict[str, None] = {}
+    for term in terms:
         fields = term.get("matchFields") or ()
         found = [f["values"] for f in fields if f.get("key") == "metadata.name" and f.get("operator") == "In"]
         if not found:
             return None
-        names += found[0]
-    return list(dict.fromkeys(names)) or None
+        names |= dict.fromkeys(name for name in found[0] if all(name in values for values in found))
+    return list(names) if terms else None

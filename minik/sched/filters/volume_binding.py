@@ -16,7 +16,7 @@ from minik.api.meta import Key, Obj, ROObj
 from minik.api.storage_v1 import csidriver, csistoragecapacity
 from minik.client.client import Client
 from minik.sched.hooks import BindStep, Follower, Helped
-from minik.sched.plugins import Check, Filter, No
+from minik.sched.plugins import Filter, No, Prepared
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 from minik.sched.volumes import (
     AFFINITY,
@@ -37,15 +37,14 @@ CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", "stora
 _ALL: Helped = frozenset({NAME, "VolumeRestrictions", "VolumeZone", "NodeVolumeLimits"})
 
 
-def prepare(pod: PodInfo, cluster: Cluster) -> Check | None:
+def prepare(pod: PodInfo, cluster: Cluster) -> Prepared:
     if not pods.claim_names(pod.obj):
         return None
     known = cluster.part(Volumes)
     try:
         claims = claims_of(pod, known)
     except ClaimsError as error:
-        everywhere = No((str(error),), resolvable=False)
-        return lambda _node: everywhere
+        return No((str(error),), resolvable=False)
     conflict = No((AFFINITY,), resolvable=False)
     refusals = {reason: No((reason,), resolvable=False) for reason in (NO_VOLUME, NO_ROOM)}
 

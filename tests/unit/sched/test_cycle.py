@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,13 @@ def test_large_clusters_are_not_searched_to_the_end() -> None:
     assert (wanted_feasible(80), wanted_feasible(1000), wanted_feasible(5000)) == (80, 420, 500)
     nodes = [node(f"n{i}") for i in range(1000)]
     assert decide(pod("a"), nodes).considered == 420
+    shares = [(1, 100), (30, 300), (100, 1000)]  # never fewer than 100
+    assert [
+        schedule(
+            PodInfo(pod("a")), Cluster.of(nodes), replace(default_plugins(), percentage=share), random.Random(0)
+        ).considered
+        for share, _ in shares
+    ] == [number for _, number in shares]
 
 
 def test_a_pod_that_names_its_node_is_not_compared_with_all_others() -> None:
@@ -158,8 +166,15 @@ def test_a_pod_that_names_its_node_is_not_compared_with_all_others() -> None:
     nodes[250] = node("n250", cpu="1")
     refused = decide(pod("a", cpu="2", affinity=affinity), nodes)
     assert refused.summary() == (
-        "0/300 nodes are available: 1 Insufficient cpu, 299 node(s) didn't match Pod's node affinity/selector."
+        "0/300 nodes are available: 1 Insufficient cpu, 299 node(s) didn't satisfy plugin(s) [NodeAffinity]."
     )
+    assert next(iter(refused.refusals)) == "n250", "the node that counts is explained first"
+    del nodes[250]
+    gone = decide(pod("a", affinity=affinity), nodes)
+    assert gone.summary() == "0/299 nodes are available: 299 node(s) didn't satisfy plugin(s) [NodeAffinity]."
+    fields.append({"key": "metadata.name", "operator": "In", "values": ["n1"]})
+    torn = decide(pod("a", affinity=affinity), nodes)
+    assert torn.summary() == "0/299 nodes are available: pod affinity terms conflict."
 
 
 @pytest.mark.parametrize("seed", range(8))
