@@ -91,8 +91,9 @@ async def test_what_a_pod_waits_for() -> None:
         await rig.pod("q", **using("missing"))
         await rig.settle(5)
         said = await rig.events("FailedScheduling")
-        assert any("pod has unbound immediate PersistentVolumeClaims" in text for text in said)
-        assert any('persistentvolumeclaim "missing" not found' in text for text in said)
+        no_help = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+        assert f"0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. {no_help}" in said
+        assert f'0/2 nodes are available: persistentvolumeclaim "missing" not found. {no_help}' in said
         await rig.create(PVS, volume("v", nodeAffinity=on("n2")))
         await rig.create(PVCS, claim("missing", cls="standard"))
         await rig.settle(30)
