@@ -19,6 +19,7 @@ MAY_CHANGE = (
     " previously negative)"
 )
 _LISTS = ("containers", "initContainers")
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def validate_pod_update(new: ROObj, old: ROObj) -> Errors:
@@ -89,12 +90,48 @@ def _scheduling_gates(errors: Errors, after: Sequence[Mapping[str, Any]], before
 
 
 def _gated(errors: Errors, munged: dict[str, Any], before: Mapping[str, Any]) -> None:
-    """A gated pod's node selector may be narrowed."""
+    """A gated pod's node selector and node affinity may be narrowed (KEP-3838)."""
     old, new = before.get("nodeSelector") or {}, munged.get("nodeSelector") or {}
     if any(new.get(key) != value for key, value in old.items()):
         why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
         errors.append(invalid(SPEC.child("nodeSelector"), new, why))
     _copy(munged, before, "nodeSelector")
+    affinity = munged.get("affinity") or {}
+    mine, theirs = affinity.get("nodeAffinity"), (before.get("affinity") or {}).get("nodeAffinity")
+    if mine == theirs:
+        return
+    _narrowed(errors, mine or {}, theirs)
+    kept = (
+        {**affinity, "nodeAffinity": theirs} if theirs else {k: v for k, v in affinity.items() if k != "nodeAffinity"}
+    )
+    if kept or before.get("affinity") is not None:
+        munged["affinity"] = kept
+    else:
+        munged.pop("affinity", None)
+
+
+def _narrowed(errors: Errors, after: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+    """Required terms may get further expressions; where there were none, any may be set. What is preferred is free."""
+    path = SPEC.child("affinity").child("nodeAffinity").child(_REQUIRED).child("nodeSelectorTerms")
+    old = ((before or {}).get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
+    new = (after.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
+    if not old:
+        return
+    if len(old) != len(new):
+        why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        errors.append(invalid(path, new, why))
+        return
+    for number, (mine, theirs) in enumerate(zip(new, old, strict=True)):
+        if not _only_more(mine, theirs):
+            why = "only additions are allowed (no mutations or deletions)"
+            errors.append(invalid(path.index(number), mine, why))
+
+
+def _only_more(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    parts = [(new.get(field) or [], old.get(field) or []) for field in ("matchExpressions", "matchFields")]
+    if not any(before for _, before in parts):
+        return not any(after for after, _ in parts)  # a term without expressions matches nothing: more would widen it
+    return all(after[: len(before)] == before for after, before in parts)
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[str]:

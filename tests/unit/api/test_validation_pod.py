@@ -267,6 +267,37 @@ def test_scheduling_gates_only_open() -> None:
     ]
 
 
+def test_the_affinity_of_a_gated_pod_may_only_narrow() -> None:
+    def affinity(*terms: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [*terms]}, **more}
+        }
+
+    def term(*keys: str) -> dict[str, Any]:
+        return {"matchExpressions": [{"key": key, "operator": "Exists"} for key in keys]}
+
+    gates = [{"name": "example.com/a"}]
+
+    def changed(after: Any, before: Any = None) -> list[str]:
+        own = {"affinity": before} if before else {}
+        return updated(lambda spec: spec.update(affinity=after), schedulingGates=gates, **own)
+
+    assert changed(affinity(term("a"))) == []
+    assert changed(affinity(term("a", "b"), term("c")), affinity(term("a"), term("c"))) == []
+    weighed = [{"weight": 1, "preference": term("z")}]
+    preferred = affinity(term("a"), preferredDuringSchedulingIgnoredDuringExecution=weighed)
+    assert changed(preferred, affinity(term("a"))) == []
+    path = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+    (why,) = changed(affinity(term("a"), term("b")), affinity(term("a")))
+    assert why.startswith(path) and "no additions/deletions to non-empty NodeSelectorTerms list are allowed" in why
+    (why,) = changed(affinity(term("b")), affinity(term("a")))
+    assert why.startswith(f"{path}[0]") and "only additions are allowed (no mutations or deletions)" in why
+    (why,) = updated(lambda spec: spec.update(affinity=affinity(term("a"))))
+    assert "pod updates may not change fields" in why
+    other = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    assert "pod updates may not change fields" in changed(other)[0]
+
+
 def test_status_keeps_quality_and_the_dead() -> None:
     from minik.api.core_v1.pod import KIND
 
