@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from minik.api import meta, quantity
 from minik.api.core_v1 import pods, volumes
@@ -18,7 +18,7 @@ from minik.api.selectors import matches
 from minik.api.storage_v1 import storageclass
 from minik.sched.snapshot import NodeInfo, PodInfo
 
-AFFINITY = "node(s) had volume node affinity conflict"
+AFFINITY = "node(s) didn't match PersistentVolume's node affinity"
 NO_VOLUME = "node(s) didn't find available persistent volumes to bind"
 NO_ROOM = "node(s) did not have enough free storage"
 IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
@@ -40,6 +40,8 @@ class Volumes:
         self.csi_drivers: dict[str, ROObj] = {}
         self.capacities: dict[str, dict[Key, ROObj]] = {}
         """class → CSIStorageCapacity objects."""
+        self.attachments: dict[str, dict[str, ROObj]] = {}
+        """node → VolumeAttachment objects by name."""
         self.assumed: dict[str, Key] = {}
         """Volumes that are being bound: name → claim."""
         self.choices: dict[str, Choice] = {}
@@ -215,14 +217,34 @@ def single_use(pod: PodInfo, known: Volumes) -> list[Key]:
     return [key for key in keys if ONCE_POD in volumes.access_modes(known.claims.get(key) or {})]
 
 
-def csi_volumes(pod: PodInfo, known: Volumes) -> Iterable[tuple[str, str]]:
-    """(driver, handle) of each volume by a CSI driver that the pod uses."""
+Attachable: TypeAlias = tuple[str, str | Key]
+"""A CSI driver, and the handle of a volume of it; or the claim, if it has no volume yet."""
+
+
+def attachable(pod: PodInfo, known: Volumes) -> Iterable[Attachable]:
+    """What has to be attached to a node for the pod: volumes by CSI drivers, and for claims without a volume what the provisioner of their
+    class will make (NodeVolumeLimits' getCSIDriverInfo). Inline CSI volumes are mounted, not attached."""
     for name in pods.claim_names(pod.obj):
-        claim = known.claims.get(Key(pod.key.namespace, name))
-        volume = known.volumes.get(volumes.volume_name(claim)) if claim is not None else None
-        source = (volume or {}).get("spec", {}).get("csi")
-        if source is not None:
-            yield source["driver"], source["volumeHandle"]
-    for inline in pod.spec.get("volumes") or ():
-        if inline.get("csi") is not None:
-            yield inline["csi"]["driver"], f"{pod.uid}/{inline['name']}"
+        key = Key(pod.key.namespace, name)
+        claim = known.claims.get(key)
+        if claim is None:
+            continue
+        volume = known.volumes.get(volumes.volume_name(claim))
+        if volume is not None:
+            yield from _by_driver(volume)
+        elif (of_class := known.classes.get(volumes.class_of(claim))) is not None:
+            yield of_class["provisioner"], key
+
+
+def attached(node_name: str, known: Volumes) -> Iterable[Attachable]:
+    """What is attached to a node, or still being detached, whether a pod there uses it or not."""
+    for attachment in known.attachments.get(node_name, {}).values():
+        volume = known.volumes.get(attachment["spec"]["source"].get("persistentVolumeName") or "")
+        if volume is not None:
+            yield from _by_driver(volume)
+
+
+def _by_driver(volume: ROObj) -> Iterable[Attachable]:
+    source = volume["spec"].get("csi")
+    if source is not None:
+        yield source["driver"], source["volumeHandle"]

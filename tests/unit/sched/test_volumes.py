@@ -13,7 +13,10 @@ from minik.api.core_v1 import volumes
 from minik.api.meta import Obj
 from minik.client.manager import Manager
 from minik.metrics import Metrics
-from tests.support.objects import node
+from minik.sched.filters import node_volume_limits
+from minik.sched.snapshot import Cluster, PodInfo
+from minik.sched.volumes import Volumes
+from tests.support.objects import node, pod
 from tests.support.scheduling import Rig, scheduling
 from tests.unit.controllers.test_volumes import CLASSES, CONTROLLERS, PVCS, PVS, claim, storage_class, volume
 
@@ -138,6 +141,55 @@ async def test_volume_limits_and_zones() -> None:
         await rig.pod("c", **using("c"))
         await rig.settle(5)
         assert await rig.node_of("c") == "n1"
+
+
+def limited(*attached: str, limit: int = 1) -> Cluster:
+    """A node n to which a driver attaches so many volumes; these are, without a pod. Volumes v0, v1, … and bound claims of those names."""
+    cluster = Cluster.of([node("n")])
+    known = cluster.part(Volumes)
+    rows = [{"name": "d.example.com", "nodeID": "n", "allocatable": {"count": limit}}]
+    known.csi_nodes["n"] = {"metadata": {"name": "n"}, "spec": {"drivers": rows}}
+    known.classes["late"] = {**storage_class("late", mode="WaitForFirstConsumer"), "provisioner": "d.example.com"}
+    for name in ("v0", "v1", "v2"):
+        source = {"driver": "d.example.com", "volumeHandle": f"handle-{name}"}
+        known.put_volume(volume(name, hostPath=None, csi=source))
+        known.put_claim({**claim(name, volumeName=name), "status": {"phase": "Bound"}})
+    for name in ("late0", "late1"):
+        known.put_claim(claim(name, cls="late"))
+    for name in attached:
+        spec = {"attacher": "d.example.com", "nodeName": "n", "source": {"persistentVolumeName": name}}
+        known.attachments.setdefault("n", {})[name] = {"metadata": {"name": name}, "spec": spec}
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("attached", "there", "wanted", "fits"),
+    [
+        ([], [], ["v0"], True),
+        ([], [], ["v0", "v1"], False),
+        ([], ["v0"], ["v1"], False),
+        ([], ["v0"], ["v0"], True),  # one volume of two pods
+        ([], ["v0", "v1"], ["v0"], True),  # more than the limit, but nothing new
+        ([], [], ["late0"], True),  # a volume is made for it
+        ([], [], ["late0", "late1"], False),
+        ([], ["late0"], ["v0"], False),
+        ([], ["late0"], ["late0"], True),
+        (["v0"], [], ["v1"], False),  # still being detached
+        (["v0"], [], ["v0"], True),
+    ],
+)
+def test_what_is_counted_against_a_limit(attached: list[str], there: list[str], wanted: list[str], fits: bool) -> None:
+    cluster = limited(*attached)
+    if there:
+        cluster.set_pod(PodInfo(pod("there", **using(*there))), "n")
+    check = node_volume_limits.prepare(PodInfo(pod("p", **using(*wanted))), cluster)
+    assert check is not None
+    assert (check(cluster.nodes[0]) is None) is fits
+
+
+def test_inline_volumes_of_a_driver_are_mounted_and_not_attached() -> None:
+    inline = [{"name": str(i), "csi": {"driver": "d.example.com"}} for i in range(3)]
+    assert node_volume_limits.prepare(PodInfo(pod("p", volumes=inline)), limited()) is None
 
 
 async def test_a_node_without_zones_takes_volumes_of_any() -> None:
