@@ -21,7 +21,7 @@ from minik.config import AgentConfig, ServerConfig, join_address
 from minik.link.mux import Mux
 from minik.link.pipe import memory_pipe
 from minik.metrics import Metrics
-from minik.sched.profiles import read_profiles
+from minik.sched.profiles import read_configuration
 from minik.server.aggregation import FrontProxy
 from minik.server.app import ServerSettings
 from minik.server.http import HttpServer, server_ssl
@@ -73,7 +73,7 @@ class Server:
 
     async def start(self) -> None:
         """Bring everything up. Raises ConfigError (of the scheduler), DataDirError, StoreError, OSError (address taken)."""
-        profiles = read_profiles(self.config.scheduler_config) if self.config.scheduler_config else None
+        scheduling = read_configuration(self.config.scheduler_config) if self.config.scheduler_config else None
         if self.config.agents:  # before it is ready: nodes register at once then
             import minik.cli.compose_node  # noqa: F401  # for `_start_node`
         host, port = self.config.address
@@ -90,7 +90,7 @@ class Server:
             clock=self._clock,
             entropy=self._entropy,
             cluster_cidr=self.config.cluster_cidr,
-            profiles=profiles,
+            scheduling=scheduling,
         )
         await plane.serve()
         pki_dir = self.files.pki

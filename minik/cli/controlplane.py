@@ -8,7 +8,7 @@ other way round and leaves the store to its owner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from minik.aio import Tasks
 from minik.api.registry import Registry
@@ -22,7 +22,7 @@ from minik.config import CLUSTER_CIDR
 from minik.controllers import built_in
 from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
-from minik.sched.profiles import Profile, default_profiles
+from minik.sched.profiles import Configuration, default_profiles
 from minik.server import bootstrap
 from minik.server.aggregation import authentication
 from minik.server.app import ApiServer, ServerSettings
@@ -52,9 +52,9 @@ class ControlPlane:
         entropy: Entropy,
         cluster_cidr: str = CLUSTER_CIDR,
         way: Callable[[LocalTransport], Transport] = lambda transport: transport,
-        profiles: Sequence[Profile] | None = None,
+        scheduling: Configuration | None = None,
     ) -> None:
-        """`profiles`: the scheduler's, instead of the default one. `way`: what lies between the controllers and the scheduler and the API
+        """`scheduling`: what the scheduler is told, if anything. `way`: what lies between the controllers and the scheduler and the API
         server: nothing, but in simulations."""
         self.registry = registry
         self.metrics = metrics
@@ -79,7 +79,7 @@ class ControlPlane:
         self._clock, self._entropy, self._way = clock, entropy, way
         self._informers: Informers | None = None
         self._recorders: dict[str, Recorder] = {}
-        self._profiles = profiles
+        self._scheduling = scheduling or Configuration(default_profiles())
         self._scheduler: Scheduler | None = None
 
     def transport(self, user: str, groups: frozenset[str] = MASTERS) -> LocalTransport:
@@ -119,15 +119,13 @@ class ControlPlane:
         )
         await self.manager.start()
         client = Client(self._way(self.transport("system:kube-scheduler")), self.registry, manager="kube-scheduler")
-        profiles = self._profiles or default_profiles()
-        self._recorders = {
-            profile.name: Recorder(client, component=profile.name, clock=clock, entropy=entropy) for profile in profiles
-        }
+        names = [profile.name for profile in self._scheduling.profiles]
+        self._recorders = {name: Recorder(client, component=name, clock=clock, entropy=entropy) for name in names}
         self._scheduler = Scheduler(
             client,
             self._informers,
             self._recorders,
-            profiles=profiles,
+            configuration=self._scheduling,
             clock=clock,
             entropy=entropy,
             metrics=metrics,

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from minik.aio import Tasks
 from minik.api import meta
@@ -38,7 +38,7 @@ from minik.sched.nominations import Nominations
 from minik.sched.plugins import Plugins
 from minik.sched.preempting import Preempting
 from minik.sched.preemption import BUDGETS, PREEMPTION, Preemption, lower_nominated, plan_preemption
-from minik.sched.profiles import DEFAULT_NAME, Profile, default_profiles
+from minik.sched.profiles import DEFAULT_NAME, Configuration, Profile
 from minik.sched.queue import SchedulingQueue, Waiting
 from minik.sched.snapshot import Cluster, PodInfo
 
@@ -62,12 +62,12 @@ class Scheduler:
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
-        profiles: Sequence[Profile] | None = None,
+        configuration: Configuration,
     ) -> None:
         """`recorders`: of each profile's name."""
-        self.profiles = {profile.name: profile for profile in profiles or default_profiles()}
+        self.profiles = {profile.name: profile for profile in configuration.profiles}
         self.cluster = Cluster()
-        self.queue = SchedulingQueue(self._helped)
+        self.queue = SchedulingQueue(self._helped, backoff=configuration.backoff)
         self.explanations = Explanations(clock)
         self.assumed: dict[Key, Assumed] = {}
         self._recorders = recorders

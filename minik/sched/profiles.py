@@ -1,20 +1,22 @@
 """The scheduler's configuration: `minik server --scheduler-config FILE`, a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1).
 
-Of it count `profiles` (`schedulerName`, `plugins`, `pluginConfig`) and `extenders`. Several profiles share one cluster and one queue: a
-pod goes by the profile that its `spec.schedulerName` names. What is not supported is an error at the start, never ignored in silence; but
-settings of kube-scheduler's own process (`leaderElection`, `clientConnection`, …) have no meaning here and are accepted.
+Of it count `profiles` (`schedulerName`, `plugins`, `pluginConfig`, `percentageOfNodesToScore`), `extenders`, `percentageOfNodesToScore`
+for profiles that say nothing of it, `podInitialBackoffSeconds` and `podMaxBackoffSeconds`. Several profiles share one cluster and one
+queue: a pod goes by the profile that its `spec.schedulerName` names. What is not supported is an error at the start, never ignored in
+silence; but settings of kube-scheduler's own process (`leaderElection`, `clientConnection`, …) have no meaning here and are accepted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from minik.sched.extender import Extender, ignored_resources, parse_extender
 from minik.sched.plugins import Plugins, build, default_plugins
 from minik.sched.preemption import ENOUGH, Enough
+from minik.sched.queue import USUAL_BACKOFF, Backoff
 
 DEFAULT_NAME = "default-scheduler"
 API_VERSION = "kubescheduler.config.k8s.io/v1"
@@ -22,11 +24,8 @@ API_VERSION = "kubescheduler.config.k8s.io/v1"
 _FIELDS = frozenset({
     "apiVersion", "kind", "metadata", "profiles", "extenders", "leaderElection", "clientConnection", "enableProfiling",
     "enableContentionProfiling", "healthzBindAddress", "metricsBindAddress", "parallelism", "delayCacheUntilActive",
+    "percentageOfNodesToScore", "podInitialBackoffSeconds", "podMaxBackoffSeconds",
 })  # fmt: skip
-_AS_IT_IS: Mapping[str, Sequence[int]] = {
-    "percentageOfNodesToScore": (0, 100), "podInitialBackoffSeconds": (1,), "podMaxBackoffSeconds": (10,),
-}  # fmt: skip
-"""Fields that may say what minik does anyway, and nothing else."""
 _POINTS = frozenset({
     "multiPoint", "queueSort", "preEnqueue", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit", "preBind",
     "bind", "postBind",
@@ -62,13 +61,21 @@ class Profile:
     """None: its pods never preempt."""
 
 
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a scheduler is told: its profiles, and what they have in common."""
+
+    profiles: Sequence[Profile]
+    backoff: Backoff = USUAL_BACKOFF
+
+
 def default_profiles() -> Sequence[Profile]:
     """One, with what kube-scheduler does if it is told nothing."""
     return (Profile(DEFAULT_NAME, default_plugins()),)
 
 
-def read_profiles(path: Path) -> Sequence[Profile]:
-    """The profiles of a file, YAML or JSON. Raises ConfigError, with the file's name."""
+def read_configuration(path: Path) -> Configuration:
+    """What a file says, YAML or JSON. Raises ConfigError, with the file's name."""
     from minik.api.yaml import load_yaml
 
     try:
@@ -76,21 +83,19 @@ def read_profiles(path: Path) -> Sequence[Profile]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     try:
-        return parse_profiles(load_yaml(text)[0])
+        return parse_configuration(load_yaml(text)[0])
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def parse_profiles(config: Any) -> Sequence[Profile]:
-    """The profiles of a KubeSchedulerConfiguration. Raises ConfigError."""
+def parse_configuration(config: Any) -> Configuration:
+    """What a KubeSchedulerConfiguration says. Raises ConfigError."""
     if not isinstance(config, Mapping):
         raise ConfigError("a KubeSchedulerConfiguration is wanted")
     if config.get("apiVersion") != API_VERSION or config.get("kind") != "KubeSchedulerConfiguration":
         raise ConfigError(f"apiVersion must be {API_VERSION} and kind KubeSchedulerConfiguration")
     for field in config:
-        if field in _AS_IT_IS:
-            _check_as_it_is(config, field, field)
-        elif field not in _FIELDS:
+        if field not in _FIELDS:
             raise ConfigError(f"{field}: unknown field")
     extenders = tuple(
         _at(f"extenders[{number}]", lambda each=each: parse_extender(each))  # type: ignore[misc]  # the usual way to bind it now
@@ -98,22 +103,42 @@ def parse_profiles(config: Any) -> Sequence[Profile]:
     )
     if sum(extender.binds for extender in extenders) > 1:
         raise ConfigError("extenders: only one may bind (bindVerb)")
+    backoff = _backoff(config)
+    percentage = _number(config, "percentageOfNodesToScore", default=0, most=100)
     given = _list(config, "profiles") or [{"schedulerName": DEFAULT_NAME}]
     ignored = ignored_resources(_list(config, "extenders"))
-    found = [_profile(each, f"profiles[{number}]", extenders, ignored) for number, each in enumerate(given)]
+    found = [_profile(each, f"profiles[{number}]", extenders, ignored, percentage) for number, each in enumerate(given)]
     names = [profile.name for profile in found]
     if len(set(names)) < len(names):
         raise ConfigError("profiles: every schedulerName must be another")
-    return found
+    return Configuration(found, backoff)
 
 
-def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Sequence[str]) -> Profile:
+def _backoff(config: Mapping[str, Any]) -> Backoff:
+    initial = _number(config, "podInitialBackoffSeconds", default=int(USUAL_BACKOFF.initial), least=1)
+    longest = _number(config, "podMaxBackoffSeconds", default=int(USUAL_BACKOFF.longest), least=initial)
+    return Backoff(initial, longest)
+
+
+def _number(
+    given: Mapping[str, Any], field: str, *, default: int, least: int = 0, most: int | None = None, where: str = ""
+) -> int:
+    """A whole number; `default` if nothing is said of it. Raises ConfigError."""
+    value = given.get(field)
+    if value is None:
+        value = default
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        bounds = f"{least} or more" if most is None else f"{least} to {most}"
+        raise ConfigError(f"{where}{field}: must be a whole number, {bounds}")
+    return value
+
+
+def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Sequence[str], percentage: int) -> Profile:
+    """`percentage`: of nodes to score, if the profile does not say."""
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where}: must be an object")
     for field in given:
-        if field == "percentageOfNodesToScore":
-            _check_as_it_is(given, field, f"{where}.{field}")
-        elif field not in ("schedulerName", "plugins", "pluginConfig"):
+        if field not in ("schedulerName", "plugins", "pluginConfig", "percentageOfNodesToScore"):
             raise ConfigError(f"{where}.{field}: unknown field")
     for point, part in (given.get("plugins") or {}).items():
         if point not in _POINTS:
@@ -124,14 +149,9 @@ def _profile(given: Any, where: str, extenders: Sequence[Extender], ignored: Seq
     if not isinstance(name, str):
         raise ConfigError(f"{where}.schedulerName: must be a string")
     _check_arguments(given, where)
-    plugins = _at(where, lambda: build(_ignoring(given, ignored)))
+    share = _number(given, "percentageOfNodesToScore", default=percentage, most=100, where=f"{where}.")
+    plugins = replace(_at(where, lambda: build(_ignoring(given, ignored))), percentage=share)
     return Profile(name, plugins, extenders, _at(where, lambda: _preemption(given)))
-
-
-def _check_as_it_is(given: Mapping[str, Any], field: str, where: str) -> None:
-    value, known = given[field], _AS_IT_IS[field]
-    if value is not None and value not in known:
-        raise ConfigError(f"{where}: not supported; minik's is fixed ({known[0]})")
 
 
 def _check_arguments(given: Mapping[str, Any], where: str) -> None:

@@ -22,9 +22,6 @@ from minik.api.meta import Key
 from minik.sched.hints import KNOWN, Change
 from minik.sched.snapshot import PodInfo
 
-INITIAL_BACKOFF = 1.0
-MAX_BACKOFF = 10.0
-"""Seconds, as kube-scheduler's podInitialBackoffSeconds and podMaxBackoffSeconds."""
 MAX_PARKED = 300.0
 """A parked pod is tried again after so many seconds even if nothing seemed to help it."""
 
@@ -34,6 +31,21 @@ Helped = Callable[[str, PodInfo, Change], bool]
 
 
 ANYTHING = Change("other", KNOWN, others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How many seconds a pod is left alone after an attempt: `initial`, and twice as many after each further one, up to `longest`
+    (podInitialBackoffSeconds and podMaxBackoffSeconds)."""
+
+    initial: float = 1.0
+    longest: float = 10.0
+
+    def after(self, attempts: int) -> float:
+        return float(min(self.longest, self.initial * 2.0 ** min(attempts - 1, 63)))
+
+
+USUAL_BACKOFF = Backoff()
 
 
 @dataclass(slots=True, eq=False)
@@ -66,8 +78,11 @@ def equals(pod: PodInfo) -> Hashable:
 class SchedulingQueue:
     """The places a waiting pod can be in, in one object."""
 
-    def __init__(self, helped: Helped = lambda _filter, _pod, _change: True) -> None:
+    def __init__(
+        self, helped: Helped = lambda _filter, _pod, _change: True, *, backoff: Backoff = USUAL_BACKOFF
+    ) -> None:
         self._helped = helped
+        self._backoff = backoff
         self._pods: dict[Key, Waiting] = {}
         self._ready: list[tuple[int, int, int, Waiting]] = []
         self._later: list[tuple[float, int, int, Waiting]] = []
@@ -196,7 +211,7 @@ class SchedulingQueue:
         `pop`, and might have helped, makes it back off only."""
         if self._pods.get(waiting.pod.key) is not waiting or waiting.state != "trying":
             return
-        waiting.not_before = now + self._pause(waiting)
+        waiting.not_before = now + self._backoff.after(waiting.attempts)
         if any(
             change.concerns(name) and self._helped(name, waiting.pod, change)
             for change in self._missed
@@ -218,12 +233,8 @@ class SchedulingQueue:
     def retry(self, waiting: Waiting, *, now: float) -> None:
         """Its binding was refused, or something else went wrong: try again after its back-off."""
         if self._pods.get(waiting.pod.key) is waiting and waiting.state != "gated":
-            waiting.not_before = now + self._pause(waiting)
+            waiting.not_before = now + self._backoff.after(waiting.attempts)
             self._back_off(waiting)
-
-    @staticmethod
-    def _pause(waiting: Waiting) -> float:
-        return min(MAX_BACKOFF, INITIAL_BACKOFF * 2.0 ** min(waiting.attempts - 1, 10))
 
     # --- waking ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from minik.client.transport import Transport
 from minik.metrics import Metrics
 from minik.sched.loop import Scheduler
 from minik.sched.plugins import Plugins, default_plugins
-from minik.sched.profiles import Profile
+from minik.sched.profiles import Configuration, Profile
 from tests.support import objects
 from tests.support.cluster import ControlPlane, control_plane
 
@@ -93,7 +93,13 @@ async def scheduler_on(
     profiles = profiles or (Profile("default-scheduler", plugins or default_plugins()),)
     recorders = {each.name: Recorder(client, component=each.name, clock=clock, entropy=entropy) for each in profiles}
     scheduler = Scheduler(
-        client, informers, recorders, clock=clock, entropy=entropy, metrics=metrics, profiles=profiles
+        client,
+        informers,
+        recorders,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        configuration=Configuration(profiles),
     )
     rig = Rig(plane.server, plane.client, plane.manager, clock, scheduler, metrics)
     await scheduler.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minik.sched.profiles import ConfigError, parse_profiles, read_profiles
+from minik.sched.profiles import ConfigError, parse_configuration, read_configuration
 from minik.sched.snapshot import Cluster, PodInfo
 from tests.support.objects import node, pod
 
@@ -15,7 +15,7 @@ HEAD = {"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerCo
 
 
 def parsed(**fields: Any) -> Any:
-    return parse_profiles({**HEAD, **fields})
+    return parse_configuration({**HEAD, **fields}).profiles
 
 
 def test_nothing_said_is_the_default_profile() -> None:
@@ -66,9 +66,14 @@ def test_resources_that_extenders_mind_are_not_counted() -> None:
     ("fields", "said"),
     [
         ({"kind": "Pod"}, "apiVersion must be kubescheduler.config.k8s.io/v1 and kind KubeSchedulerConfiguration"),
-        ({"percentageOfNodesToScore": 50}, "percentageOfNodesToScore: not supported"),
-        ({"podMaxBackoffSeconds": 20}, "podMaxBackoffSeconds: not supported"),
-        ({"profiles": [{"percentageOfNodesToScore": 5}]}, "profiles[0].percentageOfNodesToScore: not supported"),
+        ({"percentageOfNodesToScore": 101}, "percentageOfNodesToScore: must be a whole number, 0 to 100"),
+        ({"podInitialBackoffSeconds": 0}, "podInitialBackoffSeconds: must be a whole number, 1 or more"),
+        ({"podInitialBackoffSeconds": 20}, "podMaxBackoffSeconds: must be a whole number, 20 or more"),
+        ({"podMaxBackoffSeconds": "20"}, "podMaxBackoffSeconds: must be a whole number, 1 or more"),
+        (
+            {"profiles": [{"percentageOfNodesToScore": -5}]},
+            "profiles[0].percentageOfNodesToScore: must be a whole number",
+        ),
         ({"nonsense": 1}, "nonsense: unknown field"),
         ({"profiles": {}}, "profiles: must be a list"),
         ({"profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}]}, "every schedulerName must be another"),
@@ -107,11 +112,16 @@ def test_what_is_wrong_is_said_with_its_place(fields: dict[str, Any], said: str)
     assert said in str(raised.value)
 
 
-def test_what_minik_does_anyway_may_be_said() -> None:
-    """As in the defaults that kube-scheduler writes out."""
-    said = {"percentageOfNodesToScore": 0, "podInitialBackoffSeconds": 1, "podMaxBackoffSeconds": 10, "parallelism": 16}
-    [profile] = parsed(**said, profiles=[{"schedulerName": "default-scheduler", "percentageOfNodesToScore": None}])
-    assert profile.name == "default-scheduler"
+def test_what_the_queue_and_the_search_are_told() -> None:
+    second = {"schedulerName": "second", "percentageOfNodesToScore": 0}
+    profiles = [{"schedulerName": "default-scheduler", "percentageOfNodesToScore": None}, second]
+    more = {"parallelism": 16, "podInitialBackoffSeconds": 3, "podMaxBackoffSeconds": 20}
+    found = parse_configuration({**HEAD, "percentageOfNodesToScore": 30, **more, "profiles": profiles})
+    assert [profile.plugins.percentage for profile in found.profiles] == [30, 0], "a profile's own goes first"
+    assert [found.backoff.after(attempts) for attempts in (1, 2, 3, 4, 5, 10_000)] == [3, 6, 12, 20, 20, 20]
+    usual = parse_configuration(HEAD)
+    assert [usual.backoff.after(attempts) for attempts in (1, 2, 4, 5)] == [1, 2, 8, 10]
+    assert usual.profiles[0].plugins.percentage == 0
 
 
 @pytest.mark.parametrize("text", ["[]", "a: [", "\x00"])
@@ -119,6 +129,6 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scheduler.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"scheduler\.yaml: "):
-        read_profiles(path)
+        read_configuration(path)
     with pytest.raises(ConfigError, match="No such file"):
-        read_profiles(tmp_path / "none")
+        read_configuration(tmp_path / "none")
