@@ -105,6 +105,8 @@ class Following:
             self._pod_set(new, None)
         elif not new["spec"].get("nodeName") or not old["spec"].get("nodeName") or matters(old, new):
             self._pod_set(new, old)
+        elif (placed := self._cluster.placed(meta.uid(new))) is not None:
+            placed[0].obj = new  # it counts as before, but preemption asks when it began
 
     def _pod_set(self, obj: ROObj, before: ROObj | None) -> None:
         name = obj["spec"].get("nodeName")

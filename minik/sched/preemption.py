@@ -13,6 +13,7 @@ Called by `loop.py` with a `Decision` that found no node; `cluster` is as before
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from minik.sched.cycle import Decision, Refusal, refusal_of
 from minik.sched.hooks import Follower, Helped
 from minik.sched.plugins import Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
-from minik.sched.whatif import Trial, trial
+from minik.sched.whatif import trial
 
 REASON = "PreemptionByScheduler"
 """The reason of the DisruptionTarget condition that victims get (KEP-3329)."""
@@ -107,8 +108,8 @@ class Preemption:
     ineligible: str = ""
     """Why the pod may not preempt at all."""
     total: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
-    """node → why nothing is won by preemption there."""
+    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """node → why nothing is won by preemption there: each is counted by itself."""
 
     def summary(self) -> str:
         """As FailedScheduling says it after the filters' words; "" if there are victims."""
@@ -116,7 +117,7 @@ class Preemption:
             return ""
         if self.ineligible:
             return f"preemption: {self.ineligible}"
-        counts = Counter(self.refused.values())
+        counts = Counter(reason for reasons in self.refused.values() for reason in reasons)
         reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
         return f"preemption: 0/{self.total} nodes are available: {reasons}."
 
@@ -124,12 +125,12 @@ class Preemption:
         """What extenders left of the candidates."""
         self.victims = victims
         if victims is None:
-            self.refused.update(dict.fromkeys((each.node for each in self.candidates), STRUCK))
+            self.refused.update(dict.fromkeys((each.node for each in self.candidates), (STRUCK,)))
 
     @property
     def is_protected(self) -> bool:
         """Whether a disruption budget is what is in the way somewhere."""
-        return PROTECTED in self.refused.values()
+        return (PROTECTED,) in self.refused.values()
 
 
 def ineligible(pod: PodInfo, cluster: Cluster, decision: Decision, *, going: Iterable[str] = ()) -> str:
@@ -181,10 +182,10 @@ def plan_preemption(
     for node in (*nodes[start:], *nodes[:start]):
         refusal = decision.refusals.get(node.name)
         if refusal is None or not refusal.resolvable:
-            plan.refused[node.name] = NOT_HELPFUL
+            plan.refused[node.name] = (NOT_HELPFUL,)
             continue
         outcome = _victims_on(pod, node, cluster, plugins)
-        if isinstance(outcome, str):
+        if not isinstance(outcome, Victims):
             plan.refused[node.name] = outcome
             continue
         found.append(outcome)
@@ -195,28 +196,44 @@ def plan_preemption(
     return plan
 
 
-def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Victims | str:
+def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Victims | tuple[str, ...]:
     """The fewest and least important pods that would have to go, or why it would not help (SelectVictimsOnNode)."""
     lower = [each for each in node.pods.values() if each.priority < pod.priority]
     if not lower:
-        return NO_VICTIMS
+        return (NO_VICTIMS,)
     budgets = cluster.part(Budgets)
     lower.sort(key=lambda each: _rank(each, budgets))
+    nominated = cluster.nominated.get(node.name, {}).values()
+    rivals = [other for other in nominated if other.priority >= pod.priority and other.uid != pod.uid]
     with trial(cluster) as what_if:
+
+        def refusal() -> Refusal | None:
+            """As things are, and with those there that are nominated to the node (RunFilterPluginsWithNominatedPods)."""
+            found = refusal_of(pod, node, cluster, plugins)
+            if found is None and rivals:
+                for rival in rivals:
+                    what_if.add(rival, node.name)
+                found = refusal_of(pod, node, cluster, plugins)
+                for rival in rivals:
+                    what_if.remove(rival)
+            return found
+
         for each in lower:
             what_if.remove(each)
-        for other in cluster.nominated.get(node.name, {}).values():
-            if other.priority >= pod.priority and other.uid != pod.uid:
-                what_if.add(other, node.name)
-        refusal = refusal_of(pod, node, cluster, plugins)
-        if refusal is not None:
-            return refusal.reason
+        no = refusal()
+        if no is not None:
+            return no.reasons
         protected, others = split_by_budget(lower, budgets)
-        victims = [each for each in (*protected, *others) if not _stays(each, pod, node, what_if, cluster, plugins)]
+        victims = []
+        for each in (*protected, *others):  # each comes back if the pod fits beside it
+            what_if.add(each, node.name)
+            if refusal() is not None:
+                what_if.remove(each)
+                victims.append(each)
     if not victims:
-        return NO_VICTIMS
+        return (NO_VICTIMS,)
     if violates(victims, budgets):
-        return PROTECTED
+        return (PROTECTED,)
     return candidate(node.name, victims, budgets)
 
 
@@ -224,17 +241,6 @@ def candidate(node: str, victims: Iterable[PodInfo], budgets: Budgets) -> Victim
     """What it costs to remove `victims` from `node`."""
     ordered = tuple(sorted(victims, key=lambda each: _rank(each, budgets)))
     return Victims(node, ordered, sum(bool(budgets.of(each)) for each in ordered))
-
-
-def _stays(
-    victim: PodInfo, pod: PodInfo, node: NodeInfo, what_if: Trial, cluster: Cluster, plugins: Plugins
-) -> Refusal | bool:
-    """Whether `pod` fits with `victim` still there; if not, it is away afterwards."""
-    what_if.add(victim, node.name)
-    if refusal_of(pod, node, cluster, plugins) is None:
-        return True
-    what_if.remove(victim)
-    return False
 
 
 def _rank(pod: PodInfo, budgets: Budgets) -> tuple[int, bool, float]:
@@ -249,9 +255,9 @@ def importance(pod: PodInfo) -> tuple[int, float]:
 
 
 def started(pod: PodInfo) -> float:
-    """When the pod began, in seconds since 1970; if it has not, when it was created."""
-    moment = (pod.obj.get("status") or {}).get("startTime") or pod.obj["metadata"].get("creationTimestamp")
-    return times.parse_time(moment).timestamp() if moment else 0.0
+    """When the pod began, in seconds since 1970; one that has not counts as the last of all (GetPodStartTime)."""
+    moment = (pod.obj.get("status") or {}).get("startTime")
+    return times.parse_time(moment).timestamp() if moment else math.inf
 
 
 def split_by_budget(candidates: Iterable[PodInfo], budgets: Budgets) -> tuple[list[PodInfo], list[PodInfo]]:

@@ -29,7 +29,7 @@ _Part = TypeVar("_Part")
 
 
 class PodInfo:
-    """A pod as the scheduler sees it; computed once for each object."""
+    """A pod as the scheduler sees it; computed once for each object. `obj` may become a later one that counts the same (`matters`)."""
 
     __slots__ = (
         "affinity", "deleting", "host_ports", "key", "labels", "node", "obj", "owner", "priority", "requests", "spec", "spread", "uid",

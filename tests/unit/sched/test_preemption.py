@@ -80,7 +80,27 @@ def test_nodes_that_no_removal_could_open_are_not_looked_at() -> None:
     plan = preempt(Cluster.of(nodes, bound), pod("p", cpu="2", priority=1))
     assert plan.victims is None
     assert sorted(plan.refused) == ["cordoned", "small", "tainted"]
-    assert plan.refused["tainted"] == "Preemption is not helpful for scheduling"
+    assert plan.refused["tainted"] == ("Preemption is not helpful for scheduling",)
+
+
+def test_each_lack_that_would_be_left_is_counted_by_itself() -> None:
+    bound = [low("a", "n", cpu="1"), low("b", "n", priority=9, cpu="1", memory="1Gi")]
+    plan = preempt(Cluster.of([node("n", cpu="2", memory="1Gi")], bound), pod("p", cpu="2", memory="1Gi", priority=5))
+    assert plan.summary() == ("preemption: 0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.")
+
+
+def test_company_that_is_only_nominated_does_not_help() -> None:
+    """Room would be made in vain: the pod it wants to be with is not there yet."""
+    terms = [{"labelSelector": {"matchLabels": {"app": "r"}}, "topologyKey": "kubernetes.io/hostname"}]
+    near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    cluster = Cluster.of([node("n", cpu="3")], [low("a", "n", cpu="2")])
+    rival = PodInfo(pod("r", cpu="1", priority=9, labels={"app": "r"}))
+    cluster.nominate(rival, "n")
+    wanted = pod("p", cpu="2", priority=5, affinity=near)
+    assert "didn't match pod affinity rules" in preempt(cluster, wanted).summary()
+    cluster.unnominate(rival.uid)
+    cluster.set_pod(rival, "n")
+    assert names(preempt(cluster, wanted)) == ("n", ["a"])
 
 
 @pytest.mark.parametrize(
@@ -240,6 +260,22 @@ async def test_a_victim_goes_with_its_reason_and_the_pod_takes_its_place() -> No
         assert "nominatedNodeName" not in (await rig.found("high"))["status"]
         assert not await rig.node_of("late")
         assert len(await rig.events("Preempted")) == 1
+
+
+@pytest.mark.looptime
+async def test_of_equal_pods_the_one_that_started_last_goes() -> None:
+    """Although it was created first; and what says so comes after the binding, when nothing that is counted changes any more."""
+    async with scheduling([node("n", cpu="2")]) as rig:
+        await rig.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}, "value": 1000})
+        for name, since in (("first", "2026-01-01T00:00:09Z"), ("second", "2026-01-01T00:00:03Z")):
+            await rig.pod(name, cpu="1")
+            await rig.settle(1)
+            status = {"status": {"phase": "Running", "startTime": since}}
+            await rig.client.patch("pods", name, "default", status, subresource="status")
+        await rig.settle(1)
+        await rig.pod("high", cpu="1", priorityClassName="high")
+        await rig.settle(1)
+        assert meta.is_deleting(await rig.found("first")) and not meta.is_deleting(await rig.found("second"))
 
 
 @pytest.mark.looptime
