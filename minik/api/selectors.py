@@ -27,8 +27,17 @@ from minik.api.validation_names import label_value, qualified_name
 __all__ = [
     "EVERYTHING", "NOTHING", "FieldSelector", "FieldTerm", "Requirement", "Selector", "SelectorError", "UnsupportedField",
     "escape_field_value", "format_label_selector", "from_label_selector", "from_labels", "matches", "matches_map",
-    "parse_field_selector", "parse_label_selector",
+    "parse_field_selector", "parse_label_selector", "whole_number",
 ]  # fmt: skip
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
+
+def whole_number(text: str) -> int | None:
+    """The number that operators `Gt` and `Lt` compare, as Go's ParseInt reads 64 bits (Python's int takes `1_000`); None if it is none."""
+    number = int(text) if _WHOLE.fullmatch(text) else None
+    return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
+
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "=", "!="]
 
@@ -53,9 +62,8 @@ class Requirement:
             return value is None
         if value is None:
             return False
-        try:
-            number, bound = int(value), int(self.values[0])
-        except ValueError:
+        number, bound = whole_number(value), whole_number(self.values[0])
+        if number is None or bound is None:
             return False
         return number > bound if operator == "Gt" else number < bound
 

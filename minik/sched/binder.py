@@ -29,6 +29,10 @@ MAX_IN_FLIGHT = 64
 MAX_PREPARING = 2048
 """Pods whose steps are under way; with more of them, nothing more is decided until one is done."""
 
+UNSCHEDULABLE = "Unschedulable"
+FAILED = "SchedulerError"
+"""Reasons of a PodScheduled condition that is False: the pod fits nowhere; an attempt ended with an error."""
+
 
 class Outcome(Protocol):
     """What the loop is told of each binding."""
@@ -122,15 +126,24 @@ class Binder:
     # --- saying why not ----------------------------------------------------------------------------------------------
 
     def explain_nowait(
-        self, pod: ROObj, message: str, *, recorder: Recorder, nominated: str | None = None, quietly: bool = False
+        self,
+        pod: ROObj,
+        message: str,
+        *,
+        recorder: Recorder,
+        reason: str = UNSCHEDULABLE,
+        nominated: str | None = None,
+        quietly: bool = False,
     ) -> None:
-        """Record that the pod fits nowhere: an Event, and its PodScheduled condition. `pod` as it is now. `nominated`: the node where
-        preemption makes room for it, "" for none any more, None for no change. `quietly`: without an Event if the condition says so."""
+        """Record why the pod has no node: an Event, and its PodScheduled condition with that `reason`. `pod` as it is now. `nominated`: the
+        node where preemption makes room for it, "" for none any more, None for no change. `quietly`: without an Event if the condition
+        says so already."""
         condition = meta.condition(pod, "PodScheduled") or {}
-        said = condition.get("status") == "False" and condition.get("message") == message
+        there = condition.get("status"), condition.get("reason"), condition.get("message")
+        said = there == ("False", reason, message)
         if not (said and quietly):
             recorder.event(pod, "Warning", "FailedScheduling", message, action="Scheduling")
-        status: Obj = {} if said else {"conditions": [self._condition(condition, message)]}
+        status: Obj = {} if said else {"conditions": [self._condition(condition, reason, message)]}
         if nominated is not None and nominated != (pod.get("status") or {}).get("nominatedNodeName", ""):
             status["nominatedNodeName"] = nominated or None
         if status:
@@ -140,12 +153,12 @@ class Binder:
         """Write down where preemption makes room for the pod; "" for nowhere any more."""
         self._tasks.start(f"nominate {pod.key}", self._patch(pod.obj, {"nominatedNodeName": node or None}))
 
-    def _condition(self, before: ROObj, message: str) -> Obj:
+    def _condition(self, before: ROObj, reason: str, message: str) -> Obj:
         since = before.get("lastTransitionTime") if before.get("status") == "False" else None
         return {
             "type": "PodScheduled",
             "status": "False",
-            "reason": "Unschedulable",
+            "reason": reason,
             "message": message,
             "lastProbeTime": None,
             "lastTransitionTime": since or times.format_time(self._clock.now()),

@@ -24,7 +24,7 @@ from minik.client.informer import Informers
 from minik.client.recorder import Recorder
 from minik.clock import Clock, Entropy
 from minik.metrics import Metrics
-from minik.sched.binder import Binder
+from minik.sched.binder import FAILED, Binder
 from minik.sched.cycle import schedule
 from minik.sched.decision import Decision
 from minik.sched.explain import Explanations, explain, message_of
@@ -388,4 +388,4 @@ class Scheduler:
         self.explanations.failed(waiting.pod, message)
         self.queue.retry(waiting, now=self._clock.monotonic())
         recorder = self._recorders[waiting.pod.spec.get("schedulerName") or DEFAULT_NAME]
-        recorder.event(self._current(waiting.pod), "Warning", "FailedScheduling", message, action="Scheduling")
+        self._binder.explain_nowait(self._current(waiting.pod), message, reason=FAILED, recorder=recorder)

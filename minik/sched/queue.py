@@ -75,6 +75,11 @@ def equals(pod: PodInfo) -> Hashable:
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
+def _claims_made(pod: PodInfo) -> object:
+    """What its status says of ResourceClaims made from templates: without that they cannot be found."""
+    return (pod.obj.get("status") or {}).get("resourceClaimStatuses") or ()
+
+
 class SchedulingQueue:
     """The places a waiting pod can be in, in one object."""
 
@@ -119,7 +124,7 @@ class SchedulingQueue:
                 self._push(waiting)
             return
         before, waiting.pod = waiting.pod, pod
-        changed = before.spec != pod.spec or before.labels != pod.labels
+        changed = before.spec != pod.spec or before.labels != pod.labels or _claims_made(before) != _claims_made(pod)
         if changed and waiting.state != "parked":
             waiting.group = None
         if waiting.state == "gated" and not gated:

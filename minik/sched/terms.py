@@ -167,6 +167,8 @@ def _constraint(given: Mapping[str, Any], namespace: str, values: Mapping[str, s
     selector = _selector(given.get("labelSelector"))
     own = tuple(Requirement(key, "In", (values[key],)) for key in given.get("matchLabelKeys") or () if key in values)
     selector = Selector(tuple(dict.fromkeys((*selector.requirements, *own))), selector.nothing)
+    if selector.empty:  # it counts nobody, as upstream (countPodsMatchSelector)
+        selector = NOTHING
     return Constraint(
         key=given.get("topologyKey") or "",
         max_skew=given.get("maxSkew") or 1,

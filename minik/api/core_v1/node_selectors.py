@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minik.api.selectors import whole_number
+
 
 def matches(selector: Mapping[str, Any], labels: Mapping[str, str], name: str) -> bool:
     """Whether a node of these labels and this name is selected. No term selects nothing."""
@@ -34,9 +36,8 @@ def _holds(requirement: Mapping[str, Any], value: str | None) -> bool:
     if operator == "DoesNotExist":
         return value is None
     if operator in ("Gt", "Lt"):
-        try:
-            have, bound = int(value or ""), int(values[0])
-        except (ValueError, IndexError):
+        have, bound = whole_number(value or ""), whole_number(values[0] if values else "")
+        if have is None or bound is None:
             return False
         return have > bound if operator == "Gt" else have < bound
     return False

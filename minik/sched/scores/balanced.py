@@ -8,7 +8,7 @@ from typing import Any
 
 from minik.sched.columns import Window
 from minik.sched.plugins import Rates, Score
-from minik.sched.scores.resources import CPU_AND_MEMORY
+from minik.sched.scores.resources import CPU_AND_MEMORY, NATIVE
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 
@@ -20,11 +20,7 @@ def make(arguments: Mapping[str, Any], weight: int) -> Score:
         requests = pod.requests
         if not any(requests.get(name) for name in resources):
             return None  # it changes no balance
-        asked = [
-            (name, requests.get(name, 0))
-            for name in resources
-            if name in ("cpu", "memory", "ephemeral-storage") or requests.get(name)
-        ]
+        asked = [(name, requests.get(name, 0)) for name in resources if name in NATIVE or requests.get(name)]
         return nodes.take(cluster.column(f"balanced/{asked}", lambda node: _rate(node, asked)))
 
     return Score("NodeResourcesBalancedAllocation", weight, rate)

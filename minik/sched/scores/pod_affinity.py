@@ -7,7 +7,7 @@ node's domain adds (or takes) the weight of the term; the best node gets 100, th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from minik.sched.columns import Window
 from minik.sched.plugins import Rates, Score
@@ -20,7 +20,7 @@ def make(arguments: Mapping[str, Any], weight: int) -> Score:
     ignore_existing = bool(arguments.get("ignorePreferredTermsOfExistingPods"))
 
     def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:
-        found: dict[str, list[tuple[int, Mapping[str, int]]]] = {}
+        found: dict[str, list[tuple[int, Counts]]] = {}
         tallies, affinity = cluster.tallies, pod.affinity
         if affinity is not None:
             for worth, term in affinity.preferred:
@@ -37,10 +37,14 @@ def make(arguments: Mapping[str, Any], weight: int) -> Score:
     return Score("InterPodAffinity", weight, rate)
 
 
-def _rates(found: Mapping[str, list[tuple[int, Mapping[str, int]]]], nodes: Window) -> Rates | None:
+Counts: TypeAlias = Mapping[Any, int]
+"""How many pods there are by the value of a node label; None for nodes without it, which counts nobody."""
+
+
+def _rates(found: Mapping[str, list[tuple[int, Counts]]], nodes: Window) -> Rates | None:
     sums = [0] * len(nodes)
     for key, counted in found.items():
-        values = [node.labels.get(key, "") for node in nodes]
+        values = [node.labels.get(key) for node in nodes]
         for worth, counts in counted:
             sums = [total + worth * counts.get(value, 0) for total, value in zip(sums, values, strict=True)]
     least, most = min(sums), max(sums)

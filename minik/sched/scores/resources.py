@@ -19,6 +19,8 @@ Judge: TypeAlias = Callable[[int, int], float]
 Asked: TypeAlias = Sequence[tuple[str, int, int]]
 """Resource, weight, what the pod asks for."""
 
+NATIVE = frozenset({"cpu", "memory", "ephemeral-storage"})
+"""Resources that a node is rated by even if the pod asks for none."""
 CPU_AND_MEMORY: Sequence[Mapping[str, Any]] = ({"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1})
 
 
@@ -77,7 +79,7 @@ def asked_of(pod: PodInfo, resources: Sequence[tuple[str, int]]) -> Asked:
     found = []
     for name, weight in resources:
         amount = cpu if name == "cpu" else memory if name == "memory" else pod.requests.get(name, 0)
-        if amount or name == "ephemeral-storage":
+        if amount or name in NATIVE:
             found.append((name, weight, amount))
     return found
 

@@ -76,6 +76,9 @@ def test_tolerations_open_tainted_nodes() -> None:
         ({"key": "disk", "operator": "DoesNotExist"}, ""),
         ({"key": "cores", "operator": "Gt", "values": ["4"]}, "fast"),
         ({"key": "cores", "operator": "Lt", "values": ["4"]}, "slow"),
+        ({"key": "cores", "operator": "Lt", "values": ["1_0"]}, ""),  # no number for Go
+        ({"key": "disk", "operator": "Gt", "values": ["4"]}, ""),
+        ({"key": "none", "operator": "Lt", "values": ["4"]}, ""),
     ],
 )
 def test_required_node_affinity(expression: dict[str, Any], expected: str) -> None:

@@ -242,6 +242,8 @@ async def test_a_plugin_that_fails_costs_its_pod_an_attempt_and_nobody_else_anyt
         await rig.settle(1)
         assert [await rig.node_of(name) for name in ("odd", "wanted", "good")] == ["", "", "n"]
         assert any("KeyError('spec.odd')" in text for text in await rig.events("FailedScheduling"))
+        condition = meta.condition(await rig.found("odd"), "PodScheduled")
+        assert condition is not None and (condition["status"], condition["reason"]) == ("False", "SchedulerError")
         assert diary.said == ["step unreserve wanted"] * len(diary.said)
         await rig.client.delete("pods", "good", "default", grace_seconds=0)
         mended.append(True)

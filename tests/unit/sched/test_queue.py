@@ -87,6 +87,17 @@ def test_a_change_of_the_pod_itself_wakes_it_and_gone_pods_are_forgotten() -> No
     assert names(queue, 100) == []
 
 
+def test_a_claim_that_was_made_from_a_template_wakes_its_pod_once_the_status_names_it() -> None:
+    queue = SchedulingQueue()
+    obj = pod("a", resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "t"}])
+    queue.add(PodInfo(obj), now=0)
+    queue.failed(pop(queue, 0), reasons=frozenset({"DynamicResources"}), now=0)
+    queue.add(PodInfo({**obj, "status": {**obj.get("status", {}), "phase": "Pending"}}), now=5)
+    assert names(queue, 5) == []
+    queue.add(PodInfo({**obj, "status": {"resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "c"}]}}), now=5)
+    assert names(queue, 5) == ["a"]
+
+
 def test_a_gated_pod_is_not_tried_before_its_last_gate_is_gone() -> None:
     queue = SchedulingQueue()
     queue.add(PodInfo(pod("a", schedulingGates=[{"name": "x"}])), now=0)

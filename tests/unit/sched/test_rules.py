@@ -200,6 +200,24 @@ def test_replicas_keep_the_skew() -> None:
         assert max(zones.values()) - min(zones.get(zone, 0) for zone in ("east", "west", "south")) <= 1
 
 
+def test_a_constraint_without_labels_to_go_by_counts_nobody() -> None:
+    cluster = Cluster.of(zoned(a="east", b="west"), [web("w0", node_name="a"), web("w1", node_name="a")])
+    everybody = spread(labelSelector={})
+    assert not decide(web("v", topologySpreadConstraints=everybody), cluster).refusals
+    assert set(decide(web("v", topologySpreadConstraints=spread()), cluster).refusals) == {"a"}
+    by_key = spread(labelSelector={}, matchLabelKeys=["app"])  # these it has
+    assert set(decide(web("v", topologySpreadConstraints=by_key), cluster).refusals) == {"a"}
+
+
+def test_a_node_without_the_label_is_in_no_domain() -> None:
+    """Not in that of an empty value either."""
+    nodes = [node("none"), node("blank", labels={ZONE: ""}), node("west", labels={ZONE: "west"})]
+    terms = [{"weight": 1, "podAffinityTerm": {"topologyKey": ZONE, **WEB}}]
+    near = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": terms}}
+    decision = decide(pod("p", affinity=near), Cluster.of(nodes, [web("w", node_name="blank")]))
+    assert decision.rates["InterPodAffinity"] == (2, [0, 100, 0])
+
+
 def test_default_spreading_is_by_service_and_controller_and_for_nobody_else() -> None:
     nodes = [node("a"), node("b")]
     service = {
@@ -303,6 +321,8 @@ def test_scoring_strategies() -> None:
     assert rates(fit("RequestedToCapacityRatio", requestedToCapacityRatio={"shape": shape})) == [80, 0]
     weighted = fit("MostAllocated", resources=[{"name": "cpu", "weight": 3}, {"name": "memory", "weight": 1}])
     assert rates(weighted) == [10, 50]
+    wanted = pod("b", cpu="0", memory="1Gi")  # of the CPU it asks for nothing, but a node has it all the same
+    assert rates(fit("LeastAllocated")) == [95, 55]
     with pytest.raises(ValueError, match="no scoring strategy 'Fullest'"):
         fit("Fullest")
 
