@@ -32,6 +32,8 @@ MAX_PREPARING = 2048
 UNSCHEDULABLE = "Unschedulable"
 FAILED = "SchedulerError"
 """Reasons of a PodScheduled condition that is False: the pod fits nowhere; an attempt ended with an error."""
+_SAYING = ("status", "reason", "message", "observedGeneration")
+"""The fields of it that matter; the others are times."""
 
 
 class Outcome(Protocol):
@@ -111,9 +113,7 @@ class Binder:
         pod = waiting.pod
         try:
             async with self._slots:
-                if extender is not None:
-                    await extender.bind(pod, node)
-                else:
+                if extender is None or not await extender.bind(pod, node):
                     await self._client.bind(pod.key, node, uid=pod.uid)
         except StatusError as error:
             self._outcome.refused(waiting, node, error)
@@ -139,11 +139,11 @@ class Binder:
         node where preemption makes room for it, "" for none any more, None for no change. `quietly`: without an Event if the condition
         says so already."""
         condition = meta.condition(pod, "PodScheduled") or {}
-        there = condition.get("status"), condition.get("reason"), condition.get("message")
-        said = there == ("False", reason, message)
+        made = self._condition(pod, condition, reason, message)
+        said = all(condition.get(field) == made[field] for field in _SAYING)
         if not (said and quietly):
             recorder.event(pod, "Warning", "FailedScheduling", message, action="Scheduling")
-        status: Obj = {} if said else {"conditions": [self._condition(condition, reason, message)]}
+        status: Obj = {} if said else {"conditions": [made]}
         if nominated is not None and nominated != (pod.get("status") or {}).get("nominatedNodeName", ""):
             status["nominatedNodeName"] = nominated or None
         if status:
@@ -153,10 +153,11 @@ class Binder:
         """Write down where preemption makes room for the pod; "" for nowhere any more."""
         self._tasks.start(f"nominate {pod.key}", self._patch(pod.obj, {"nominatedNodeName": node or None}))
 
-    def _condition(self, before: ROObj, reason: str, message: str) -> Obj:
+    def _condition(self, pod: ROObj, before: ROObj, reason: str, message: str) -> Obj:
         since = before.get("lastTransitionTime") if before.get("status") == "False" else None
         return {
             "type": "PodScheduled",
+            "observedGeneration": meta.generation(pod),
             "status": "False",
             "reason": reason,
             "message": message,

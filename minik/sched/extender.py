@@ -128,21 +128,27 @@ class Extender:
             }
         except (AttributeError, TypeError, KeyError) as error:
             raise ExtenderError(f"extender {self.url}: preempt: the answer is no map of victims") from error
-        for name, uids in left.items():
+        for name, uids in list(left.items()):
             if not uids:
+                if self.ignorable:
+                    del left[name]
+                    continue
                 raise ExtenderError(f"extender {self.url}: preempt: expected at least one victim pod on node {name!r}")
         return left
 
-    async def bind(self, pod: PodInfo, node: str) -> None:
-        """Let it bind the pod. Raises InternalError."""
+    async def bind(self, pod: PodInfo, node: str) -> bool:
+        """Let it bind the pod. False if it failed, and may be ignored; if it may not, raises InternalError."""
         body = {"PodName": pod.key.name, "PodNamespace": pod.key.namespace, "PodUID": pod.uid, "Node": node}
         try:
             answer = await self._ask(self.bind_verb, body)
+            said = _fields(answer).get("error") if isinstance(answer, Mapping) else None
+            if said:
+                raise ExtenderError(f"extender {self.url}: {said}")
         except ExtenderError as error:
+            if self.ignorable:
+                return False
             raise InternalError(str(error)) from error
-        said = _fields(answer).get("error") if isinstance(answer, Mapping) else None
-        if said:
-            raise InternalError(f"extender {self.url}: {said}")
+        return True
 
     def _arguments(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> ROObj:
         if self.names_only:

@@ -43,6 +43,7 @@ def prepare_create(pod: Obj) -> None:
         status["conditions"] = [
             {
                 "type": "PodScheduled",
+                "observedGeneration": 1,
                 "status": "False",
                 "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",

@@ -33,8 +33,8 @@ def disruption(reason: str, message: str, *, now: datetime) -> Obj:
 
 
 async def mark(ctx: Context, pod: ROObj, condition: Mapping[str, object], *, phase: str = "") -> None:
-    """Set one condition of a pod (and its phase). A pod that is gone is nobody's trouble."""
-    status: Obj = {"conditions": [dict(condition)]}
+    """Set one condition of a pod (and its phase), as one that goes by the pod as it is here. A pod that is gone is nobody's trouble."""
+    status: Obj = {"conditions": [{**condition, "observedGeneration": meta.generation(pod)}]}
     if phase:
         status["phase"] = phase
     patch = {"metadata": {"uid": meta.uid(pod)}, "status": status}

@@ -70,6 +70,11 @@ def _bound(old: ROObj, node: str, given: Obj, now: str) -> Obj:
     conditions = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
     status["conditions"] = [
         *conditions,
-        {"type": "PodScheduled", "status": "True", "lastTransitionTime": now},
+        {
+            "type": "PodScheduled",
+            "observedGeneration": meta.generation(old),
+            "status": "True",
+            "lastTransitionTime": now,
+        },
     ]
     return {**old, "metadata": metadata, "spec": {**old["spec"], "nodeName": node}, "status": status}

@@ -132,7 +132,7 @@ async def _say_why(core: Core, request: Request, options: DeleteOptions, reason:
             return draft
         status = draft.setdefault("status", {})
         others = [c for c in status.get("conditions") or () if c["type"] != condition["type"]]
-        status["conditions"] = [*others, condition]
+        status["conditions"] = [*others, {**condition, "observedGeneration": meta.generation(old)}]
         return draft
 
     await resources.update(core, own, marked)

@@ -140,6 +140,22 @@ async def test_it_binds(server: Server) -> None:
         assert [verb for verb, _ in server.asked] == ["bind"]
 
 
+@pytest.mark.parametrize("ignorable", [True, False])
+async def test_one_that_fails_to_bind_leaves_it_to_the_scheduler_if_it_may_be_ignored(
+    server: Server, ignorable: bool
+) -> None:
+    server.verbs["bind"] = lambda _: {"Error": "no"}
+    extender = parse_extender({"urlPrefix": server.url, "bindVerb": "bind", "ignorable": ignorable})
+    async with rig(extender) as r:
+        await r.pod("a")
+        await until(lambda: r.node_of("a") if ignorable else _asked(server, 2))
+        assert bool(await r.node_of("a")) is ignorable
+
+
+async def _asked(server: Server, times: int) -> bool:
+    return len(server.asked) >= times
+
+
 async def test_whole_nodes_are_sent_to_those_that_do_not_know_them(server: Server) -> None:
     server.verbs["filter"] = lambda body: {"Nodes": {"items": body["Nodes"]["items"][:1]}}
     async with rig(server.extender(nodeCacheCapable=False)) as r:
@@ -289,6 +305,13 @@ async def test_nonsense_about_preemption_preempts_nobody(server: Server, answer:
 
         await until(said)
         assert not await _leaves(r, "low")
+
+
+async def test_a_node_without_victims_is_passed_over_by_one_that_may_be_ignored(server: Server) -> None:
+    server.verbs["preempt"] = lambda _: {"NodeNameToMetaVictims": {"n0": {"Pods": []}, "n1": {"Pods": [{"UID": "x"}]}}}
+    extender = server.extender(preemptVerb="preempt", ignorable=True)
+    assert await extender.preempt(PodInfo(pod("high")), {}) == {"n1": {"x"}}
+    await extender.close()
 
 
 async def test_it_cannot_violate_a_budget(server: Server) -> None:

@@ -243,8 +243,11 @@ async def test_a_victim_goes_with_its_reason_and_the_pod_takes_its_place() -> No
         await rig.settle(1)
         high, victim = await rig.found("high"), await rig.found("low")
         assert high["status"]["nominatedNodeName"] == "n"
+        waits = meta.condition(high, "PodScheduled")
+        assert waits is not None
+        assert (waits["status"], waits["reason"], waits["observedGeneration"]) == ("False", "Unschedulable", 1)
         condition = meta.condition(victim, "DisruptionTarget")
-        assert condition is not None
+        assert condition is not None and condition["observedGeneration"] == 1
         assert (condition["status"], condition["reason"], condition["message"]) == (
             "True", "PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod",
         )  # fmt: skip
@@ -257,6 +260,8 @@ async def test_a_victim_goes_with_its_reason_and_the_pod_takes_its_place() -> No
         await _delete(rig, "low")
         await rig.settle(11)
         assert await rig.node_of("high") == "n"
+        settled = meta.condition(await rig.found("high"), "PodScheduled")
+        assert settled is not None and (settled["status"], settled["observedGeneration"]) == ("True", 1)
         assert "nominatedNodeName" not in (await rig.found("high"))["status"]
         assert not await rig.node_of("late")
         assert len(await rig.events("Preempted")) == 1
