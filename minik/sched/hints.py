@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from minik.api.meta import ROObj
 from minik.sched.plugins import No, Plugins
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
+from minik.sched.terms import Like
 
 Kind = Literal["node", "pod came", "pod changed", "pod left", "node left", "other"]
 
@@ -113,25 +114,41 @@ def _could_preempt(filter_name: str, pod: PodInfo, node: NodeInfo) -> bool:
 
 
 def _affinity(pod: PodInfo, change: Change) -> bool:
-    """A pod that came helps affinity only, one that left anti-affinity only; changed labels are both at once."""
-    affinity: Mapping[str, Any] = pod.spec.get("affinity") or {}
-    if change.kind == "pod came":
-        return bool(_required(affinity, "podAffinity"))
-    if change.kind == "pod left":
-        gone = change.pod
-        theirs: Mapping[str, Any] = (gone.spec.get("affinity") or {}) if gone is not None else {}
-        return bool(_required(affinity, "podAntiAffinity") or _required(theirs, "podAntiAffinity"))
-    return True
+    """A pod that came helps those that want its company; one that left helps those that it kept off, and the first of a group, which may
+    go anywhere as soon as nobody matches its terms any more. Changed labels are both at once."""
+    other = change.pod
+    if other is None or change.kind not in ("pod came", "pod left"):
+        return True
+    if _is_company(pod, other):
+        return True
+    return change.kind == "pod left" and (_excludes(pod, other) or _excludes(other, pod))
 
 
-def _required(affinity: Mapping[str, Any], side: str) -> Any:
-    return (affinity.get(side) or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+def _is_company(pod: PodInfo, other: PodInfo) -> bool:
+    """Whether `other` is what the required affinity of `pod` asks for."""
+    affinity = pod.affinity
+    return affinity is not None and bool(affinity.required) and all(_may_mean(t.like, other) for t in affinity.required)
+
+
+def _excludes(pod: PodInfo, other: PodInfo) -> bool:
+    return pod.affinity is not None and any(_may_mean(term.like, other) for term in pod.affinity.excluded)
+
+
+def _may_mean(like: Like, pod: PodInfo) -> bool:
+    """Labels of namespaces are not at hand here: in doubt, yes."""
+    if like.goes_by_namespace_labels:
+        return like.selector.matches(pod.labels)
+    return like.matches(pod.key.namespace, pod.labels, None)
 
 
 def _spread(pod: PodInfo, change: Change) -> bool:
-    """Pods are counted within the pod's own namespace; what happens elsewhere does not tip the balance."""
+    """Pods that no constraint counts do not tip the balance. Of default constraints it is known that they stay within the namespace."""
     other = change.pod
-    return other is None or other.key.namespace == pod.key.namespace
+    if other is None or change.kind == "pod changed":
+        return other is None or other.key.namespace == pod.key.namespace
+    if not pod.spread:
+        return other.key.namespace == pod.key.namespace
+    return any(each.required and _may_mean(each.like, other) for each in pod.spread)
 
 
 _HINTS: Mapping[str, Callable[[PodInfo, Change], bool]] = {"InterPodAffinity": _affinity, "PodTopologySpread": _spread}

@@ -37,7 +37,7 @@ from minik.sched.hooks import Assumed
 from minik.sched.nominations import Nominations
 from minik.sched.plugins import Plugins
 from minik.sched.preempting import Preempting
-from minik.sched.preemption import BUDGETS, PREEMPTION, Preemption, lower_nominated, plan_preemption
+from minik.sched.preemption import BUDGETS, Preemption, lower_nominated, plan_preemption
 from minik.sched.profiles import DEFAULT_NAME, Configuration, Profile
 from minik.sched.queue import SchedulingQueue, Waiting
 from minik.sched.snapshot import Cluster, PodInfo
@@ -293,7 +293,7 @@ class Scheduler:
 
     def _fits_nowhere(self, waiting: Waiting, profile: Profile, decision: Decision, plan: Preemption) -> None:
         pod = waiting.pod
-        reasons = decision.filters | ({PREEMPTION} if plan.is_protected else frozenset())
+        reasons = decision.filters | plan.filters
         failure = Failure(
             self._failures.epoch, decision, reasons or frozenset({"NodeName"}), message_of(decision, plan)
         )

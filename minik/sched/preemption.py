@@ -42,6 +42,9 @@ class Enough:
 
 ENOUGH = Enough()
 
+PREEMPTION = "DefaultPreemption"
+"""In the place of a filter's name: pods for which preemption was refused by a budget wait for it."""
+
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
 STRUCK = "node(s) where an extender refuses preemption"
@@ -82,9 +85,6 @@ def _budget_removed(cluster: Cluster, obj: ROObj) -> Helped:
     return frozenset({PREEMPTION})
 
 
-PREEMPTION = "DefaultPreemption"
-"""In the place of a filter's name: pods for which preemption was refused by a budget wait for it."""
-
 BUDGETS = Follower("poddisruptionbudgets.policy", _budget_put, _budget_changed, _budget_removed)
 
 
@@ -110,6 +110,8 @@ class Preemption:
     total: int = 0
     refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """node → why nothing is won by preemption there: each is counted by itself."""
+    filters: set[str] = field(default_factory=set)
+    """What stands in its way on some node: filters that refuse even without the pods of lower priority, and `PREEMPTION` for budgets."""
 
     def summary(self) -> str:
         """As FailedScheduling says it after the filters' words; "" if there are victims."""
@@ -127,10 +129,11 @@ class Preemption:
         if victims is None:
             self.refused.update(dict.fromkeys((each.node for each in self.candidates), (STRUCK,)))
 
-    @property
-    def is_protected(self) -> bool:
-        """Whether a disruption budget is what is in the way somewhere."""
-        return (PROTECTED,) in self.refused.values()
+    def refuse(self, refusal: Refusal, node: str) -> None:
+        """Nothing is won there."""
+        self.refused[node] = refusal.reasons
+        if refusal.filter:
+            self.filters.add(refusal.filter)
 
 
 def ineligible(pod: PodInfo, cluster: Cluster, decision: Decision, *, going: Iterable[str] = ()) -> str:
@@ -185,8 +188,8 @@ def plan_preemption(
             plan.refused[node.name] = (NOT_HELPFUL,)
             continue
         outcome = _victims_on(pod, node, cluster, plugins)
-        if not isinstance(outcome, Victims):
-            plan.refused[node.name] = outcome
+        if isinstance(outcome, Refusal):
+            plan.refuse(outcome, node.name)
             continue
         found.append(outcome)
         if len(found) >= wanted:
@@ -196,11 +199,11 @@ def plan_preemption(
     return plan
 
 
-def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Victims | tuple[str, ...]:
+def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Victims | Refusal:
     """The fewest and least important pods that would have to go, or why it would not help (SelectVictimsOnNode)."""
     lower = [each for each in node.pods.values() if each.priority < pod.priority]
     if not lower:
-        return (NO_VICTIMS,)
+        return Refusal("", (NO_VICTIMS,))
     budgets = cluster.part(Budgets)
     lower.sort(key=lambda each: _rank(each, budgets))
     nominated = cluster.nominated.get(node.name, {}).values()
@@ -222,7 +225,7 @@ def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins
             what_if.remove(each)
         no = refusal()
         if no is not None:
-            return no.reasons
+            return no
         protected, others = split_by_budget(lower, budgets)
         victims = []
         for each in (*protected, *others):  # each comes back if the pod fits beside it
@@ -231,9 +234,9 @@ def _victims_on(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins
                 what_if.remove(each)
                 victims.append(each)
     if not victims:
-        return (NO_VICTIMS,)
+        return Refusal("", (NO_VICTIMS,))
     if violates(victims, budgets):
-        return (PROTECTED,)
+        return Refusal(PREEMPTION, (PROTECTED,))
     return candidate(node.name, victims, budgets)
 
 

