@@ -48,7 +48,7 @@ class Record:
     best: tuple[tuple[str, float, tuple[float, ...]], ...] = ()
     """(node, total, weighed rates in the order of `score_names`), the chosen one first."""
     refused: tuple[tuple[str, str, str, str], ...] = ()
-    """(node, filter, reason, numbers), by name."""
+    """(node, filter, reason, numbers), by name; none if no node was asked about."""
     counts: tuple[tuple[str, str, int], ...] = ()
     """(filter, reason, how many nodes)."""
     nominated: str = ""
@@ -86,7 +86,7 @@ def record_of(decision: Decision, *, at: str, message: str = "", nominated: str 
     counts: Counter[tuple[str, str]] = Counter()
     for no, number in decision.refusals.counts().items():
         counts[no.filter, ", ".join(no.reasons)] += number
-    kept = NODES_REFUSED_OF_PLACED if decision.node else NODES_REFUSED
+    kept = NODES_REFUSED_OF_PLACED if decision.node else 0 if decision.nowhere else NODES_REFUSED
     some = [(name, decision.refusals[name]) for name in islice(decision.refusals, kept)]
     return Record(
         at=at,

@@ -24,7 +24,6 @@ from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 
 NAME = "DynamicResources"
 FINALIZER = "resource.kubernetes.io/delete-protection"
-POD_CLAIM_NAME = "resource.kubernetes.io/pod-claim-name"
 _CANNOT = No(("cannot allocate all claims",))
 _ELSEWHERE = No(("resourceclaim not available on the node",))
 _HELPED: Helped = frozenset({NAME})

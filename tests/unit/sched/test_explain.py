@@ -134,6 +134,21 @@ async def test_every_state_has_its_words() -> None:
 
 
 @pytest.mark.looptime
+async def test_what_holds_for_every_node_is_said_once() -> None:
+    async with scheduling([node(f"n{i}") for i in range(30)]) as rig:
+        await rig.pod("p", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "missing"}}])
+        await rig.settle(3)
+        value, lines = await said(rig, "p")
+        assert value["decision"]["refused"] == []
+        assert value["decision"]["reasons"] == [
+            {"filter": "VolumeBinding", "reason": 'persistentvolumeclaim "missing" not found', "nodes": 30},
+        ]
+        assert 'nodes are available: persistentvolumeclaim "missing" not found.' in lines[1]
+        assert lines[-1] == "It will be tried again when something changes that could help against VolumeBinding."
+        assert len(lines) == 5
+
+
+@pytest.mark.looptime
 async def test_a_nominated_pod_says_whom_it_waits_for() -> None:
     async with scheduling([node("n", cpu="1")]) as rig:
         await rig.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}, "value": 1000})
