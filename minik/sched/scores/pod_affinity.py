@@ -15,8 +15,10 @@ from minik.sched.snapshot import Cluster, PodInfo
 
 
 def make(arguments: Mapping[str, Any], weight: int) -> Score:
-    """`arguments`: InterPodAffinityArgs."""
+    """`arguments`: InterPodAffinityArgs. ValueError for a weight that makes no sense."""
     hard = arguments.get("hardPodAffinityWeight", 1)
+    if not 0 <= hard <= 100:
+        raise ValueError("InterPodAffinity: hardPodAffinityWeight goes from 0 to 100")
     ignore_existing = bool(arguments.get("ignorePreferredTermsOfExistingPods"))
 
     def rate(pod: PodInfo, cluster: Cluster, nodes: Window) -> Rates | None:

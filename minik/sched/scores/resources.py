@@ -7,6 +7,7 @@ the other. RequestedToCapacityRatio: by a function of how full it is, given as p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from minik.sched.columns import Window
@@ -33,8 +34,16 @@ def most_allocated(requested: int, capacity: int) -> float:
 
 
 def by_shape(points: Sequence[Mapping[str, int]]) -> Judge:
-    """Straight lines between the points: `utilization` 0 to 100 → `score` 0 to 10."""
-    shape = sorted((point.get("utilization", 0), 10 * point.get("score", 0)) for point in points)
+    """Straight lines between the points: `utilization` 0 to 100 → `score` 0 to 10. ValueError for points that make no such lines."""
+    shape = [(point.get("utilization", 0), 10 * point.get("score", 0)) for point in points]
+    if not shape:
+        raise ValueError("NodeResourcesFit: requestedToCapacityRatio: at least one point is wanted in shape")
+    if any(before[0] >= after[0] for before, after in pairwise(shape)):
+        raise ValueError("NodeResourcesFit: requestedToCapacityRatio: shape must be in the order of utilization")
+    if any(not (0 <= at <= 100 and 0 <= score <= 100) for at, score in shape):
+        raise ValueError(
+            "NodeResourcesFit: requestedToCapacityRatio: utilization goes from 0 to 100, score from 0 to 10"
+        )
 
     def judge(requested: int, capacity: int) -> float:
         full = 100 * min(requested, capacity) // capacity
@@ -49,9 +58,11 @@ def by_shape(points: Sequence[Mapping[str, int]]) -> Judge:
 
 
 def make(arguments: Mapping[str, Any], weight: int) -> Score:
-    """`arguments`: NodeResourcesFitArgs. ValueError for a strategy that does not exist."""
+    """`arguments`: NodeResourcesFitArgs. ValueError for a strategy that does not exist, and numbers that make no sense."""
     strategy = arguments.get("scoringStrategy") or {}
     resources = [(each["name"], each.get("weight") or 1) for each in strategy.get("resources") or CPU_AND_MEMORY]
+    if any(not 1 <= each <= 100 for _, each in resources):
+        raise ValueError("NodeResourcesFit: the weight of a resource goes from 1 to 100")
     kind = strategy.get("type") or "LeastAllocated"
     skip_nothing = False
     if kind == "LeastAllocated":
@@ -59,7 +70,7 @@ def make(arguments: Mapping[str, Any], weight: int) -> Score:
     elif kind == "MostAllocated":
         judge = most_allocated
     elif kind == "RequestedToCapacityRatio":
-        judge = by_shape((strategy.get("requestedToCapacityRatio") or {}).get("shape") or ({},))
+        judge = by_shape((strategy.get("requestedToCapacityRatio") or {}).get("shape") or ())
         skip_nothing = True
     else:
         raise ValueError(f"NodeResourcesFit: there is no scoring strategy {kind!r}")

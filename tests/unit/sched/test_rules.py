@@ -327,6 +327,25 @@ def test_scoring_strategies() -> None:
         fit("Fullest")
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"resources": [{"name": "cpu", "weight": 101}]}, "from 1 to 100"),
+        ({}, "at least one point"),
+        (
+            {"requestedToCapacityRatio": {"shape": [{"utilization": 50}, {"utilization": 50}]}},
+            "in the order of utilization",
+        ),
+        ({"requestedToCapacityRatio": {"shape": [{"utilization": 0, "score": 11}]}}, "score from 0 to 10"),
+    ],
+)
+def test_strategies_that_make_no_sense(more: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fit("RequestedToCapacityRatio", **more)
+    with pytest.raises(ValueError, match="from 0 to 100"):
+        build({"pluginConfig": [{"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 101}}]})
+
+
 def test_what_a_profile_turns_off_and_weighs() -> None:
     built = build({"plugins": {
         "multiPoint": {"disabled": [{"name": "ImageLocality"}]},
