@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minik.api.admissionregistration_v1 import mutatingwebhookconfiguration, validatingwebhookconfiguration
 from minik.api.apiextensions_v1 import customresourcedefinition
 from minik.api.apiregistration_v1 import apiservice
 from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
@@ -76,6 +77,8 @@ BUILTIN: tuple[Kind, ...] = (
     autoscaling_v2.KIND,
     cronjob.KIND,
     job.KIND,
+    mutatingwebhookconfiguration.KIND,
+    validatingwebhookconfiguration.KIND,
     customresourcedefinition.KIND,
     apiservice.KIND,
     lease.KIND,

@@ -12,24 +12,16 @@ Source: kube-aggregator `pkg/apiserver/handler_proxy.go`, KEP-2718 and the reque
 
 from __future__ import annotations
 
-import base64
-import binascii
-import random
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from minik.api.apiregistration_v1.apiservice import RESOURCE, group_version, service_of
-from minik.api.core_v1 import services
-from minik.api.errors import ServiceUnavailable
 from minik.api.meta import ROObj
 from minik.server.core import Core
-from minik.server.proxy import location
-from minik.server.proxy.target import Target
+from minik.server.proxy.service import backend, trust
 from minik.server.request import Request, Response, User
 from minik.server.tunnel import Links
 
@@ -72,7 +64,8 @@ class Aggregation:
     """Which groups and versions others serve, and the way there."""
 
     def __init__(self, core: Core, links: Links, front_proxy: FrontProxy | None) -> None:
-        self._core, self._links, self._front_proxy = core, links, front_proxy
+        self._core, self._links = core, links
+        self._client_files = (front_proxy.certificate, front_proxy.key) if front_proxy is not None else None
         self._by_key: dict[str, ROObj] = {}
         self.served: dict[GroupVersion, ROObj] = {}
         """(group, version) → the APIService by which somebody else serves it."""
@@ -123,31 +116,16 @@ class Aggregation:
         spec = apiservice["spec"]
         host = f"{reference['name']}.{reference['namespace']}.svc"
         destination = Destination(
-            self._target(reference["namespace"], reference["name"], reference.get("port") or _PORT),
+            backend(self._core, reference["namespace"], reference["name"], reference.get("port") or _PORT),
             path or _path_of(request),
-            tls=_trust(spec.get("caBundle") or "", bool(spec.get("insecureSkipTLSVerify")), self._front_proxy),
+            tls=trust(
+                spec.get("caBundle") or "", is_blind=bool(spec.get("insecureSkipTLSVerify")), client=self._client_files
+            ),
             server_name=host,
             host=host,
             headers=identity(request.user),
         )
         return await forward(request, destination, links=self._links)
-
-    def _target(self, namespace: str, name: str, number: int) -> Target:
-        """One of the Service's endpoints, by chance. Raises ServiceUnavailable."""
-        entry = self._core.cache.get(f"services/{namespace}/{name}")
-        if entry is None:
-            raise ServiceUnavailable(f'service "{namespace}/{name}" not found')
-        service = entry.obj
-        if services.type_of(service) == "ExternalName":
-            return Target(service["spec"]["externalName"], number)
-        port = next((port for port in services.ports(service) if port["port"] == number), None)
-        if port is None:
-            raise ServiceUnavailable(f'no service port {number} found for service "{name}"')
-        found = location.endpoints(self._core, namespace, name, port.get("name") or "")
-        if not found:
-            raise ServiceUnavailable(f'no endpoints available for service "{name}"')
-        rng: random.Random = self._core.entropy.rng
-        return rng.choice(found)
 
 
 def identity(user: User) -> dict[str, list[str]]:
@@ -166,22 +144,3 @@ def _path_of(request: Request) -> str:
         return str(request.http.raw_path)
     query = urlencode(request.query, doseq=True)
     return quote(request.path, safe="/:*@!$&'()+,;=~") + (f"?{query}" if query else "")
-
-
-@lru_cache(maxsize=32)
-def _trust(bundle: str, is_blind: bool, front_proxy: FrontProxy | None) -> ssl.SSLContext:
-    """TLS as an APIService wants it. Raises ServiceUnavailable for a bundle that is none."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if is_blind:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif bundle:
-        try:
-            context.load_verify_locations(cadata=base64.b64decode(bundle).decode())
-        except (binascii.Error, UnicodeDecodeError, ssl.SSLError) as error:
-            raise ServiceUnavailable(f"the caBundle of the APIService cannot be read: {error}") from error
-    else:
-        context.load_default_certs()
-    if front_proxy is not None:
-        context.load_cert_chain(front_proxy.certificate, front_proxy.key)
-    return context

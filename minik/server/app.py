@@ -49,6 +49,7 @@ from minik.server.verbs.list import list_
 from minik.server.verbs.patch import patch
 from minik.server.verbs.update import update
 from minik.server.verbs.watch import watch
+from minik.server.webhooks.dispatch import Webhooks
 from minik.storage.base import Store
 from minik.storage.cache import Cache
 
@@ -119,6 +120,7 @@ class ApiServer:
             access,
             QuotaUse(cache, clock),
             HealthyPods(cache),
+            Webhooks(cache, links),
         )
         self.ready = False
         """Set by the composition root once controllers and initial objects are there; /readyz tells it."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from minik.server.authn.tokens import ServiceAccountTokens
     from minik.server.authz.access import Access
     from minik.server.subresources.healthy import HealthyPods
+    from minik.server.webhooks.dispatch import Webhooks
     from minik.storage.base import Store
     from minik.storage.cache import Cache
 
@@ -38,9 +39,20 @@ class Core:
     """Who may do what, for checks beyond the one of the request itself."""
     quotas: QuotaUse
     healthy: HealthyPods
+    webhooks: Webhooks
     streaming: dict[tuple[str, str], object] = field(default_factory=dict)
     reserved: Reserved = field(default_factory=Reserved)
     """What writes under way hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a subresource that is a kind of its own shows the object that it changes: `scale`."""
+
+    subresource: str
+    kind: str
+    api_version: str
+    of: Callable[[ROObj], Obj]
 
 
 @dataclass(slots=True)
@@ -57,6 +69,10 @@ class Attributes:
     name: str = ""
     old: ROObj | None = None
     dry_run: bool = False
+    hooked: bool = True
+    """Whether admission webhooks hear of it: not of what the server itself writes on the way to something else."""
+    shown: Shown | None = None
+    """As what they see it, if not as what it is."""
     warnings: list[str] = field(default_factory=list)
     done: list[Callable[[], None]] = field(default_factory=list)
     """Called when the write is over, done or refused: gives back what was reserved for it."""

@@ -18,11 +18,13 @@ from minik.api.codec import encode
 from minik.api.errors import FieldError, Path, StatusError
 from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
+from minik.api.schema import SchemaError
 from minik.server import lifecycle
 from minik.server.admission import AFTER_VALIDATION, BEFORE_VALIDATION
 from minik.server.companions import companions
 from minik.server.core import Attributes, Core
 from minik.server.crd.reading import is_stale, stored_form, view
+from minik.server.decode import schema_for
 from minik.server.options import DeleteOptions
 from minik.storage.base import ABSENT, ConflictError, Op, Revision, StoreError
 from minik.storage.cache import Entry
@@ -40,6 +42,11 @@ _NEEDS_REVISION = frozenset(
 
 _UNCHECKED = frozenset({"binding", "finalize"})
 """Subresources that check what they change themselves."""
+_NOT_FOR_WEBHOOKS = (
+    "name", "namespace", "generateName", "uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)  # fmt: skip
+"""Fields of the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ async def create(core: Core, draft: Obj, attributes: Attributes) -> Written:
             if base and tries_left > 1 and core.cache.get(kind.key(attributes.namespace, attributes.name)) is not None:
                 continue
             kind.identify(draft)
-            _admit(core, draft, attributes, None)
+            draft = await _admit(core, draft, attributes, None)
             try:
                 return await _commit_new(core, draft, attributes)
             except errors.AlreadyExists:
@@ -186,7 +193,7 @@ async def update(
         draft = change(old)
         conditional = check_revision(draft, old, kind, put=put)
         try:
-            draft = _prepare_update(core, draft, old, attributes)
+            draft = await _prepare_update(core, draft, old, attributes)
             if draft == old and not is_stale(stored, kind):
                 return Written(entry)
             if attributes.dry_run:
@@ -246,7 +253,7 @@ def check_revision(draft: Obj, old: ROObj, kind: Kind, *, put: bool) -> bool:
     return True
 
 
-def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) -> Obj:
+async def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) -> Obj:
     """The object to write: carried-over fields, hooks, admission, validation."""
     kind = attributes.kind
     lifecycle.carry_metadata(draft, old)
@@ -262,24 +269,66 @@ def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) 
         lifecycle.count_generation(draft, old, kind)
     draft["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if draft != old:
-        _admit(core, draft, attributes, old)
+        draft = await _admit(core, draft, attributes, old)
     return draft
 
 
-def _admit(core: Core, draft: Obj, attributes: Attributes, old: ROObj | None) -> None:
+async def _admit(core: Core, draft: Obj, attributes: Attributes, old: ROObj | None) -> Obj:
+    """The draft as it may be written. Without webhooks nothing comes in between."""
     for admit in BEFORE_VALIDATION:
         admit(core, draft, attributes)
+    if core.webhooks.mutating and attributes.hooked:
+        wanted = await core.webhooks.mutate(core, attributes, draft, old)
+        if wanted is not draft:
+            draft = _mutated(core, draft, wanted, attributes, old)
     found = validate(draft, attributes, old)
     if found:
         kind = attributes.kind
         name = draft["metadata"].get("name") or ""
         raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=found)
+    if core.webhooks.validating and attributes.hooked:
+        await core.webhooks.validate(core, attributes, draft, old)
     if old is None and core.cache.get(attributes.kind.key(attributes.namespace, attributes.name)) is not None:
         # before anything is reserved: a Service with a fixed address would be refused for having its own
         raise errors.already_exists(attributes.kind.plural, attributes.kind.group, attributes.name)
     for admit in AFTER_VALIDATION:
         admit(core, draft, attributes)
     attributes.warnings += attributes.kind.warnings(draft)
+    return draft
+
+
+def _mutated(core: Core, draft: Obj, wanted: Obj, attributes: Attributes, old: ROObj | None) -> Obj:
+    """The draft as webhooks want it: pruned, with defaults, and admitted again. What they may not change stays as it was."""
+    kind = attributes.kind
+    try:
+        made = schema_for(kind).decode(wanted).obj
+    except SchemaError as error:
+        raise errors.InternalError(
+            f"Internal error occurred: what webhooks made of it is no {kind.kind}: {error.message}"
+        ) from error
+    made["apiVersion"], made["kind"] = kind.api_version, kind.kind
+    metadata, before = made.setdefault("metadata", {}), draft["metadata"]
+    for field in _NOT_FOR_WEBHOOKS:
+        metadata.pop(field, None)
+        if field in before:
+            metadata[field] = before[field]
+    if attributes.subresource == "status":
+        assert old is not None
+        made = lifecycle.with_status(made, old, kind)
+        kind.default_status(made)
+    else:
+        kind.default(made)
+        if old is None:
+            kind.prepare_create(made)
+        else:
+            if kind.has_status:
+                lifecycle.keep_status(made, old)
+            kind.prepare_update(made, old)
+    if old is not None:
+        lifecycle.count_generation(made, old, kind)
+    for admit in BEFORE_VALIDATION:
+        admit(core, made, attributes)
+    return made
 
 
 def validate(draft: Obj, attributes: Attributes, old: ROObj | None) -> list[FieldError]:
@@ -319,6 +368,8 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
         plan = lifecycle.plan_delete(kind, old, options, now=core.clock.now())
         if plan.action == "nothing":
             return Written(entry)
+        if attributes.hooked and (core.webhooks.mutating or core.webhooks.validating):
+            await core.webhooks.remove(core, attributes, old, options)
         if options.dry_run:
             return Written(obj=plan.draft or old, removed=plan.action == "remove")
         try:

@@ -54,8 +54,9 @@ async def create(core: Core, request: Request) -> Response:
     dry_run = is_dry_run(request)
     attributes = Attributes(
         kind=kind, verb="create", namespace=namespace, user=request.user, subresource="binding", name=name,
-        dry_run=dry_run, warnings=request.warnings, author=author_of(request),
+        dry_run=dry_run, warnings=request.warnings, author=author_of(request), hooked=False,
     )  # fmt: skip
+    await core.webhooks.hear(core, attributes, "CREATE", binding)
     await resources.update(core, attributes, bind)
     return Response(201, obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 

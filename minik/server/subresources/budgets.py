@@ -78,7 +78,7 @@ async def take(core: Core, budget: ROObj, pod: ROObj, attributes: Attributes, ho
     name = meta.name(budget)
     own = Attributes(
         kind=budgets.KIND, verb="update", namespace=meta.namespace(budget), user=attributes.user,
-        author=attributes.author, subresource="status", name=name, dry_run=attributes.dry_run,
+        author=attributes.author, subresource="status", name=name, dry_run=attributes.dry_run, hooked=False,
     )  # fmt: skip
     try:
         async with core.reserved.turn(f"{budgets.RESOURCE}/{own.namespace}/{name}"):

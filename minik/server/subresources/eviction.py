@@ -43,6 +43,7 @@ async def create(core: Core, request: Request) -> Response:
         resource_version=preconditions.get("resourceVersion") or "",
         dry_run=is_dry_run(request, body=given),
     )
+    await core.webhooks.hear(core, attributes(request, dry_run=options.dry_run), "CREATE", eviction)
     held: list[Callable[[], None]] = []
 
     def hold() -> None:
@@ -108,14 +109,14 @@ async def _mark_and_delete(core: Core, request: Request, options: DeleteOptions,
         await _say_why(core, request, options, reason)
         options = replace(options, resource_version="")  # has been checked, and the mark has made a new one
     own = attributes(request, dry_run=options.dry_run, verb="delete")
-    own.subresource = ""
+    own.subresource, own.hooked = "", False
     await resources.delete(core, own, options)
 
 
 async def _say_why(core: Core, request: Request, options: DeleteOptions, reason: tuple[str, str]) -> None:
     """Mark the pod as disrupted (KEP-3329), so that its Job need not count this as a failure of its own."""
     own = attributes(request, verb="update")
-    own.subresource = "status"
+    own.subresource, own.hooked = "status", False
     condition = {
         "type": "DisruptionTarget",
         "status": "True",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minik.aio import running
 from minik.api import meta
 from minik.api.errors import BadRequest
-from minik.api.meta import ROObj
+from minik.api.meta import Obj, ROObj
 from minik.link.requests import ERROR, RESIZE, STDERR, STDIN, STDOUT, AttachRequest, ExecRequest
 from minik.server.request import Request, Response
 from minik.server.streams.bridge import bridge
@@ -67,6 +67,12 @@ def parse_attach(request: Request, pod: ROObj) -> AttachRequest:
     )
     _need_a_stream(options)
     return options
+
+
+def shown(options: ExecRequest | AttachRequest) -> Obj:
+    """The options as an object, without their kind: as admission webhooks see them."""
+    flags = {name: True for name in ("stdin", "stdout", "stderr", "tty") if getattr(options, name)}
+    return {**flags, "container": options.container}
 
 
 def _need_a_stream(options: ExecRequest | AttachRequest) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from minik.api.meta import ROObj
+from minik.api.meta import Obj, ROObj
 from minik.server import resources
 from minik.server.core import Core, Verb
 from minik.server.request import Request, Response
@@ -26,10 +26,16 @@ from minik.server.subresources import (
 )
 from minik.server.subresources import exec as exec_
 from minik.server.tunnel import Links
-from minik.server.verbs.common import kind_of
+from minik.server.verbs.common import attributes, kind_of
 from minik.server.verbs.get import get
 from minik.server.verbs.patch import patch
 from minik.server.verbs.update import update
+
+
+async def connecting(core: Core, request: Request, kind: str, options: Obj) -> None:
+    """Have admission webhooks heard before a connection is made. Raises what refuses it."""
+    await core.webhooks.hear(core, attributes(request), "CONNECT", {"kind": kind, "apiVersion": "v1", **options})
+
 
 STATUS: Mapping[str, Verb] = {"get": get, "update": update, "patch": patch}
 SCALE: Mapping[str, Verb] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
@@ -60,13 +66,19 @@ def streaming(links: Links) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
 
     async def run_exec(core: Core, request: Request) -> Response:
         target = pod(core, request)
-        return await exec_.run(request, target, exec_.parse_exec(request, target), links=links)
+        options = exec_.parse_exec(request, target)
+        await connecting(core, request, "PodExecOptions", {**exec_.shown(options), "command": list(options.command)})
+        return await exec_.run(request, target, options, links=links)
 
     async def run_attach(core: Core, request: Request) -> Response:
         target = pod(core, request)
-        return await exec_.run(request, target, exec_.parse_attach(request, target), links=links)
+        options = exec_.parse_attach(request, target)
+        await connecting(core, request, "PodAttachOptions", exec_.shown(options))
+        return await exec_.run(request, target, options, links=links)
 
     async def forward(core: Core, request: Request) -> Response:
+        ports = [int(text) for text in request.query.get("ports", ()) if text.isdigit()]
+        await connecting(core, request, "PodPortForwardOptions", {"ports": ports} if ports else {})
         return await portforward.run(request, pod(core, request), links=links)
 
     def connect(verb: Verb) -> Mapping[str, Verb]:

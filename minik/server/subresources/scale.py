@@ -9,7 +9,7 @@ from minik.api import errors, meta, selectors
 from minik.api.kind import Kind, ScalePaths
 from minik.api.meta import Obj, ROObj
 from minik.server import resources
-from minik.server.core import Core
+from minik.server.core import Core, Shown
 from minik.server.decode import decode_object, patched_object
 from minik.server.options import field_validation, is_dry_run
 from minik.server.request import Request, Response
@@ -55,6 +55,8 @@ async def patch(core: Core, request: Request) -> Response:
 async def _write(core: Core, request: Request, change: resources.Change) -> Response:
     own = attributes(request, dry_run=is_dry_run(request, options="UpdateOptions"))
     own.subresource = ""
+    where = paths(request)
+    own.shown = Shown("scale", "Scale", "autoscaling/v1", lambda obj: scale_of(obj, where))
     written: Written = await resources.update(core, own, change)
     return Response(obj=scale_of(written.value, paths(request)))
 

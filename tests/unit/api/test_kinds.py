@@ -40,6 +40,8 @@ horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa namespaced *
 cronjobs.batch CronJob cj namespaced *
 customresourcedefinitions.apiextensions.k8s.io CustomResourceDefinition crd,crds cluster *
 apiservices.apiregistration.k8s.io APIService - cluster *
+mutatingwebhookconfigurations.admissionregistration.k8s.io MutatingWebhookConfiguration - cluster *
+validatingwebhookconfigurations.admissionregistration.k8s.io ValidatingWebhookConfiguration - cluster *
 jobs.batch Job - namespaced *
 endpointslices.discovery.k8s.io EndpointSlice - namespaced *
 certificatesigningrequests.certificates.k8s.io CertificateSigningRequest csr cluster *
