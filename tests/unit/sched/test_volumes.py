@@ -13,7 +13,7 @@ from minik.api.core_v1 import volumes
 from minik.api.meta import Obj
 from minik.client.manager import Manager
 from minik.metrics import Metrics
-from minik.sched.filters import node_volume_limits
+from minik.sched.filters import node_volume_limits, volume_restrictions
 from minik.sched.snapshot import Cluster, PodInfo
 from minik.sched.volumes import Volumes
 from tests.support.objects import node, pod
@@ -190,6 +190,29 @@ def test_what_is_counted_against_a_limit(attached: list[str], there: list[str], 
 def test_inline_volumes_of_a_driver_are_mounted_and_not_attached() -> None:
     inline = [{"name": str(i), "csi": {"driver": "d.example.com"}} for i in range(3)]
     assert node_volume_limits.prepare(PodInfo(pod("p", volumes=inline)), limited()) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "fits"),
+    [
+        ({"gcePersistentDisk": {"pdName": "d"}}, {"gcePersistentDisk": {"pdName": "d", "readOnly": True}}, False),
+        ({"gcePersistentDisk": {"pdName": "d"}}, {"gcePersistentDisk": {"pdName": "e"}}, True),
+        ({"iscsi": {"iqn": "q", "readOnly": True}}, {"iscsi": {"iqn": "q", "readOnly": True}}, True),
+        ({"iscsi": {"iqn": "q"}}, {"iscsi": {"iqn": "q"}}, False),
+        ({"awsElasticBlockStore": {"volumeID": "v", "readOnly": True}},) * 2 + (False,),
+        (
+            {"rbd": {"image": "i", "monitors": ["a", "b"]}},
+            {"rbd": {"image": "i", "pool": "rbd", "monitors": ["b"]}},
+            False,
+        ),
+        ({"rbd": {"image": "i", "monitors": ["a"]}}, {"rbd": {"image": "i", "monitors": ["b"]}}, True),
+    ],
+)
+def test_disks_that_pods_name_themselves(one: Obj, other: Obj, fits: bool) -> None:
+    cluster = Cluster.of([node("n")], [pod("there", node_name="n", volumes=[{"name": "v", **one}])])
+    check = volume_restrictions.prepare(PodInfo(pod("p", volumes=[{"name": "v", **other}])), cluster)
+    assert check is not None
+    assert (check(cluster.nodes[0]) is None) is fits
 
 
 async def test_a_node_without_zones_takes_volumes_of_any() -> None:
