@@ -19,6 +19,7 @@ from minik.api.storage_v1 import storageclass
 from minik.sched.snapshot import NodeInfo, PodInfo
 
 AFFINITY = "node(s) didn't match PersistentVolume's node affinity"
+NO_SUCH_VOLUME = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
 NO_VOLUME = "node(s) didn't find available persistent volumes to bind"
 NO_ROOM = "node(s) did not have enough free storage"
 IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
@@ -104,6 +105,8 @@ class PodClaims:
     """Their volumes."""
     waiting: list[ROObj] = field(default_factory=list)
     """Claims whose volume is chosen with the node."""
+    lost: bool = False
+    """Whether some claim is bound to a volume that is not there."""
 
 
 def claims_of(pod: PodInfo, known: Volumes) -> PodClaims:
@@ -138,10 +141,13 @@ def _sort(found: PodClaims, claim: ROObj, known: Volumes) -> None:
     name = meta.name(claim)
     if volumes.is_bound(claim):
         volume = known.volumes.get(volumes.volume_name(claim))
-        if volume is None or volumes.phase(claim) == "Lost":
+        if volumes.phase(claim) == "Lost":
             gone = volumes.volume_name(claim)
             raise ClaimsError(f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{gone}"')
-        found.bound.append(volume)
+        if volume is None:
+            found.lost = True
+        else:
+            found.bound.append(volume)
         return
     of_class = known.classes.get(volumes.class_of(claim))
     if volumes.volume_name(claim) or of_class is None or not storageclass.waits(of_class):

@@ -21,6 +21,7 @@ from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
 from minik.sched.volumes import (
     AFFINITY,
     NO_ROOM,
+    NO_SUCH_VOLUME,
     NO_VOLUME,
     Choice,
     ClaimsError,
@@ -45,10 +46,12 @@ def prepare(pod: PodInfo, cluster: Cluster) -> Prepared:
         claims = claims_of(pod, known)
     except ClaimsError as error:
         return No((str(error),), resolvable=False)
-    conflict = No((AFFINITY,), resolvable=False)
+    conflict, gone = No((AFFINITY,), resolvable=False), No((NO_SUCH_VOLUME,), resolvable=False)
     refusals = {reason: No((reason,), resolvable=False) for reason in (NO_VOLUME, NO_ROOM)}
 
     def check(node: NodeInfo) -> No | None:
+        if claims.lost:
+            return gone
         if not all(volumes.is_on(volume, node.labels, node.name) for volume in claims.bound):
             return conflict
         if not claims.waiting:
@@ -104,9 +107,12 @@ def _unreserve(pod: PodInfo, _node: str, cluster: Cluster) -> None:
 async def _pre_bind(pod: PodInfo, node: str, cluster: Cluster, client: Client) -> None:
     known = cluster.part(Volumes)
     try:
-        waiting = claims_of(pod, known).waiting
+        claims = claims_of(pod, known)
     except ClaimsError as error:
         raise Conflict(str(error)) from None
+    if claims.lost:
+        raise Conflict(NO_SUCH_VOLUME)
+    waiting = claims.waiting
     choice = known.choices.get(pod.uid)
     if waiting and (choice is None or any(meta.key(claim) not in choice.by_claim for claim in waiting)):
         raise Conflict("the claims changed after the node was chosen")

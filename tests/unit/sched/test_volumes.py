@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,9 @@ from minik.api.core_v1 import volumes
 from minik.api.meta import Obj
 from minik.client.manager import Manager
 from minik.metrics import Metrics
+from minik.sched.cycle import schedule
 from minik.sched.filters import node_volume_limits, volume_restrictions
+from minik.sched.plugins import default_plugins
 from minik.sched.snapshot import Cluster, PodInfo
 from minik.sched.volumes import Volumes
 from tests.support.objects import node, pod
@@ -190,6 +193,24 @@ def test_what_is_counted_against_a_limit(attached: list[str], there: list[str], 
 def test_inline_volumes_of_a_driver_are_mounted_and_not_attached() -> None:
     inline = [{"name": str(i), "csi": {"driver": "d.example.com"}} for i in range(3)]
     assert node_volume_limits.prepare(PodInfo(pod("p", volumes=inline)), limited()) is None
+
+
+def test_a_claim_whose_volume_is_not_there() -> None:
+    cluster = Cluster.of([node("n")])
+    bound = claim("c", volumeName="gone")
+    bound["metadata"]["annotations"] = {volumes.BIND_COMPLETED: "yes"}
+    info = PodInfo(pod("p", **using("c")))
+
+    def said(phase: str) -> str:
+        cluster.part(Volumes).put_claim({**bound, "status": {"phase": phase}})
+        return schedule(info, cluster, default_plugins(), random.Random(1)).summary()
+
+    assert said("Bound") == (
+        "0/1 nodes are available: 1 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)."
+    )
+    assert said("Lost") == (
+        '0/1 nodes are available: persistentvolumeclaim "c" bound to non-existent persistentvolume "gone".'
+    )
 
 
 @pytest.mark.parametrize(
