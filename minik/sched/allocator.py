@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minik.api import cel
+from minik.api.core_v1 import tolerations
 from minik.api.meta import Obj, ROObj
 from minik.sched.devices import Candidate, Devices, pools_on, use_counters
 from minik.sched.snapshot import NodeInfo
@@ -97,7 +98,7 @@ class _Search:
     def _matches(self, wish: _Wish, candidate: Candidate) -> bool:
         device = candidate.device
         for taint in device.get("taints") or ():
-            if taint["effect"] in ("NoSchedule", "NoExecute") and not _tolerates(wish.tolerations, taint):
+            if taint["effect"] in ("NoSchedule", "NoExecute") and not tolerations.tolerates(wish.tolerations, taint):
                 return False
         return all(_holds(expression, candidate) for expression in wish.selectors)
 
@@ -163,17 +164,6 @@ def _wish(claim: int, wanted: Mapping[str, Any], name: str, known: Devices) -> _
         wanted.get("tolerations") or (),
         bool(wanted.get("adminAccess")),
     )
-
-
-def _tolerates(tolerations: Sequence[Mapping[str, Any]], taint: Mapping[str, Any]) -> bool:
-    for toleration in tolerations:
-        if toleration.get("effect") and toleration["effect"] != taint["effect"]:
-            continue
-        if toleration.get("key") and toleration["key"] != taint["key"]:
-            continue
-        if toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (taint.get("value") or ""):
-            return True
-    return False
 
 
 def _concerns(constraint: Mapping[str, Any], name: str) -> bool:

@@ -1,7 +1,9 @@
 """What the scheduler knows of volumes and claims, and which volumes a pod's claims would have on a node. Pure.
 
-`Volumes` lives in `Cluster.part`; the followers of `filters/volume_binding.py` keep it, its bind step notes in it what is assumed. The
-rules by which a volume suits a claim are `minik/api/core_v1/volumes.py`'s. Upstream: `pkg/scheduler/framework/plugins/volumebinding`.
+`Volumes` lives in `Cluster.part`; the followers of the filters about volumes keep it (`volume_binding` claims, volumes, classes and what
+drivers say, `volume_restrictions` users, `node_volume_limits` limits and attachments), and the bind step of `volume_binding` notes in it
+what is assumed. The rules by which a volume suits a claim are `minik/api/core_v1/volumes.py`'s. Upstream:
+`pkg/scheduler/framework/plugins/volumebinding`.
 """
 
 from __future__ import annotations
@@ -89,12 +91,25 @@ class Volumes:
             if not future.done():
                 future.set_result(None)
 
+    def no_user(self, key: Key, uid: str) -> None:
+        """The pod with that uid does not use the claim any more, nor will it."""
+        for users in (self.users, self.coming):
+            discard_user(users, key, uid)
+
     def candidates(self, claim: ROObj) -> Iterable[ROObj]:
         """Free volumes of the claim's class, and those meant for it, that nobody else is being given."""
         key = meta.key(claim)
         free = self._free.get(volumes.class_of(claim), {}).values()
         meant = (v for v in self.volumes.values() if volumes.claim_ref(v) is not None and volumes.is_for(v, claim))
         return [v for v in (*free, *meant) if self.assumed.get(meta.name(v), key) == key]
+
+
+def discard_user(users: dict[Key, set[str]], key: Key, uid: str) -> None:
+    """`users`: of claims, `Volumes.users` or `Volumes.coming`."""
+    found = users.get(key, set())
+    found.discard(uid)
+    if not found:
+        users.pop(key, None)
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from minik.sched.volumes import (
     Volumes,
     choose,
     claims_of,
+    discard_user,
     single_use,
 )
 
@@ -93,11 +94,8 @@ def _reserve(pod: PodInfo, node_name: str, cluster: Cluster) -> None:
 
 def _unreserve(pod: PodInfo, _node: str, cluster: Cluster) -> None:
     known = cluster.part(Volumes)
-    for key in [Key(pod.key.namespace, name) for name in pods.claim_names(pod.obj)]:
-        coming = known.coming.get(key, set())
-        coming.discard(pod.uid)
-        if not coming:
-            known.coming.pop(key, None)
+    for name in pods.claim_names(pod.obj):
+        discard_user(known.coming, Key(pod.key.namespace, name), pod.uid)
     choice = known.choices.pop(pod.uid, None)
     for key, volume in choice.by_claim.items() if choice is not None else ():
         if volume is not None and known.assumed.get(meta.name(volume)) == key:

@@ -15,7 +15,7 @@ from minik.api.meta import Key, ROObj
 from minik.sched.hooks import NOTHING, Follower, Helped
 from minik.sched.plugins import Check, Filter, No
 from minik.sched.snapshot import Cluster, NodeInfo, PodInfo
-from minik.sched.volumes import Volumes, single_use
+from minik.sched.volumes import Volumes, discard_user, single_use
 
 NAME = "VolumeRestrictions"
 _REASON = ("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",)
@@ -100,7 +100,7 @@ def _pod_set(cluster: Cluster, obj: ROObj) -> Helped:
         for name in names:
             key = Key(meta.namespace(obj), name)
             known.users.setdefault(key, set()).add(meta.uid(obj))
-            _discard(known.coming, key, meta.uid(obj))
+            discard_user(known.coming, key, meta.uid(obj))
     return NOTHING
 
 
@@ -116,16 +116,8 @@ def _pod_gone(cluster: Cluster, obj: ROObj) -> Helped:
 def _freed(known: Volumes, obj: ROObj, names: list[str]) -> Helped:
     known.choices.pop(meta.uid(obj), None)
     for name in names:
-        for users in (known.users, known.coming):
-            _discard(users, Key(meta.namespace(obj), name), meta.uid(obj))
+        known.no_user(Key(meta.namespace(obj), name), meta.uid(obj))
     return _HELPED
-
-
-def _discard(users: dict[Key, set[str]], key: Key, uid: str) -> None:
-    found = users.get(key, set())
-    found.discard(uid)
-    if not found:
-        users.pop(key, None)
 
 
 FOLLOWERS = (Follower("pods", _pod_set, _pod_changed, _pod_gone),)
