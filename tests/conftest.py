@@ -1,5 +1,6 @@
 """For all tests: MINIK_REQUIRE=docker,root,kubectl,clients turns skips for want of these into failures, so that .ci/run
-cannot be green because nothing ran."""
+cannot be green because nothing ran. MINIK_EXAMPLES=N tries random examples of every property (N of each that does not
+say itself how many); without it they are the same ones in every run, so that a run tells of the code and not of its luck."""
 
 from __future__ import annotations
 
@@ -9,10 +10,16 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.docker import docker_engine, docker_host
 
 __all__ = ["docker_engine", "docker_host"]  # fixtures of the whole session
+
+_EXAMPLES = os.environ.get("MINIK_EXAMPLES", "")
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("random", max_examples=int(_EXAMPLES or 100), deadline=None, print_blob=True)
+settings.load_profile("random" if _EXAMPLES else "same")
 
 _REQUIRED = frozenset(filter(None, os.environ.get("MINIK_REQUIRE", "").split(",")))
 _WORDS = {"docker": ("docker",), "root": ("root", "namespace"), "kubectl": ("kubectl", "helm"), "clients": ("client",)}
