@@ -170,6 +170,8 @@ class CustomSchema:
         """The definition is being deleted: nothing new is taken."""
         self.has_status = has_status
         self.root = Structural(schema)
+        self.merge_type: Any = None
+        """What `server/apply/types.py` made of it."""
         self.served: dict[str, Any] = {}
         """What `server/crd/reading.py` remembers: key → (revision, the entry in this version)."""
 

@@ -69,6 +69,8 @@ class Attributes:
     name: str = ""
     old: ROObj | None = None
     dry_run: bool = False
+    applied: bool = False
+    """By server-side apply: the draft's managedFields are right already."""
     hooked: bool = True
     """Whether admission webhooks hear of it: not of what the server itself writes on the way to something else."""
     shown: Shown | None = None

@@ -80,9 +80,15 @@ def decode_object(
             raise BadRequest(f"{prefix}strict decoding error: {', '.join(complaints)}")
         if validation == "Warn":
             request.warnings += complaints
+    return _draft(decoded, value, api_version, kind)
+
+
+def _draft(decoded: Decoded, value: Obj, api_version: str, kind: str) -> Obj:
     draft = decoded.obj
     draft["apiVersion"], draft["kind"] = api_version, kind
-    draft.setdefault("metadata", {})
+    metadata = draft.setdefault("metadata", {})
+    if "managedFields" not in metadata and (value.get("metadata") or {}).get("managedFields") == []:
+        metadata["managedFields"] = [{}]  # the other way to say that nobody shall own anything any more
     return draft
 
 
@@ -143,10 +149,7 @@ def patched_object(request: Request, value: Any, kind: Kind, validation: FieldVa
             raise _bad_patch(value, f"strict decoding error: {', '.join(complaints)}")
         if validation == "Warn":
             request.warnings += [c for c in complaints if c not in request.warnings]
-    draft = decoded.obj
-    draft["apiVersion"], draft["kind"] = kind.api_version, kind.kind
-    draft.setdefault("metadata", {})
-    return draft
+    return _draft(decoded, value, kind.api_version, kind.kind)
 
 
 def _bad_patch(value: Any, why: str) -> errors.Invalid:

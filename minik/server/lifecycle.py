@@ -19,7 +19,6 @@ from minik.server.options import DeleteOptions
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
-_SERVER_OWNED = ("managedFields", "selfLink")
 _NAME_LIMIT = 63
 _SUFFIX = 5
 
@@ -29,7 +28,7 @@ def system_fields(draft: Obj, kind: Kind, *, now: datetime, uid: str) -> None:
     metadata = draft["metadata"]
     if metadata.get("resourceVersion"):
         raise BadRequest("resourceVersion should not be set on objects to be created")
-    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", *_SERVER_OWNED):
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "selfLink"):
         metadata.pop(name, None)
     metadata["uid"] = uid
     metadata["creationTimestamp"] = times.format_time(now)
@@ -45,8 +44,7 @@ def generated_name(base: str, suffix: str) -> str:
 def carry_metadata(draft: Obj, old: ROObj) -> None:
     """Give an update what it may leave out of its metadata, and take away what it may not set."""
     metadata, before = draft["metadata"], old["metadata"]
-    for name in _SERVER_OWNED:
-        metadata.pop(name, None)
+    metadata.pop("selfLink", None)
     for name in ("uid", "creationTimestamp"):
         if not metadata.get(name) and name in before:
             metadata[name] = before[name]

@@ -9,11 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minik.api.errors import BadRequest, Invalid, invalid, invalid_object, not_supported
+from minik.api.errors import (
+    BadRequest,
+    Invalid,
+    field_forbidden,
+    invalid,
+    invalid_object,
+    not_supported,
+    required,
+    too_long,
+)
 from minik.api.meta import Obj
 from minik.server.request import Request
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
+_MANAGER_LIMIT = 128
+"""Bytes of a field manager's name."""
 PROPAGATION_POLICIES = ("Background", "Foreground", "Orphan")
 
 
@@ -52,6 +63,22 @@ def field_validation(request: Request, *, options: str = "CreateOptions") -> Fie
     if value == "Ignore":
         return "Ignore"
     raise _bad_options(options, [not_supported("fieldValidation", value, ["", "Ignore", "Strict", "Warn"])])
+
+
+def patch_options(request: Request, *, apply: bool = False) -> None:
+    """Raises Invalid if `fieldManager` and `force` do not fit the kind of patch (meta/v1 ValidatePatchOptions)."""
+    manager = request.one("fieldManager")
+    wrong = []
+    if apply and not manager:
+        wrong.append(required("fieldManager", "is required for apply patch"))
+    elif len(manager.encode()) > _MANAGER_LIMIT:
+        wrong.append(too_long("fieldManager", "", _MANAGER_LIMIT))
+    elif not manager.isprintable():
+        wrong.append(invalid("fieldManager", manager, "should only contain printable characters"))
+    if not apply and request.one("force"):
+        wrong.append(field_forbidden("force", "may not be specified for non-apply patch"))
+    if wrong:
+        raise _bad_options("PatchOptions", wrong)
 
 
 def _bad_options(kind: str, errors: list[Any]) -> Invalid:

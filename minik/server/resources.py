@@ -13,40 +13,29 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from minik.api import errors, validation
+from minik.api import errors
 from minik.api.codec import encode
-from minik.api.errors import FieldError, Path, StatusError
+from minik.api.errors import StatusError
 from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
-from minik.api.schema import SchemaError
 from minik.server import lifecycle
-from minik.server.admission import AFTER_VALIDATION, BEFORE_VALIDATION
+from minik.server.authz.rules import refusal
 from minik.server.companions import companions
 from minik.server.core import Attributes, Core
 from minik.server.crd.reading import is_stale, stored_form, view
-from minik.server.decode import schema_for
+from minik.server.drafts import admit, prepare_update
 from minik.server.options import DeleteOptions
+from minik.server.request import RequestInfo
 from minik.storage.base import ABSENT, ConflictError, Op, Revision, StoreError
 from minik.storage.cache import Entry
 
 _GENERATED_NAME_TRIES = 8
 _CONFLICT_TRIES = 30
 
-_CREATED_BY_UPDATE = frozenset({"endpoints", "events", "events.events.k8s.io", "leases.coordination.k8s.io"})
-"""Kinds whose PUT creates what is absent (AllowCreateOnUpdate)."""
 _NEEDS_REVISION = frozenset(
     {"leases.coordination.k8s.io", "endpointslices.discovery.k8s.io", "customresourcedefinitions.apiextensions.k8s.io"}
 )
 """Kinds whose PUT must carry a resourceVersion (no AllowUnconditionalUpdate), besides all custom ones."""
-
-
-_UNCHECKED = frozenset({"binding", "finalize"})
-"""Subresources that check what they change themselves."""
-_NOT_FOR_WEBHOOKS = (
-    "name", "namespace", "generateName", "uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-)  # fmt: skip
-"""Fields of the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +85,7 @@ async def create(core: Core, draft: Obj, attributes: Attributes) -> Written:
             if base and tries_left > 1 and core.cache.get(kind.key(attributes.namespace, attributes.name)) is not None:
                 continue
             kind.identify(draft)
-            draft = await _admit(core, draft, attributes, None)
+            draft = await admit(core, draft, attributes, None)
             try:
                 return await _commit_new(core, draft, attributes)
             except errors.AlreadyExists:
@@ -181,7 +170,7 @@ async def update(
     for _ in range(_CONFLICT_TRIES):
         stored = core.cache.get(key)
         if stored is None:
-            if create_if_absent is not None and kind.resource in _CREATED_BY_UPDATE:
+            if create_if_absent is not None:
                 made = await _create_by_update(core, create_if_absent(), attributes)
                 if made is not None:
                     return made
@@ -193,7 +182,7 @@ async def update(
         draft = change(old)
         conditional = check_revision(draft, old, kind, put=put)
         try:
-            draft = await _prepare_update(core, draft, old, attributes)
+            draft = await prepare_update(core, draft, old, attributes)
             if draft == old and not is_stale(stored, kind):
                 return Written(entry)
             if attributes.dry_run:
@@ -214,7 +203,14 @@ async def update(
 
 
 async def _create_by_update(core: Core, draft: Obj, attributes: Attributes) -> Written | None:
-    """The object made by a PUT; None if somebody else made it first, which the cache shows then."""
+    """The object made by a PUT or an apply; None if somebody else made it first, which the cache shows then."""
+    kind = attributes.kind
+    asked = RequestInfo(
+        "create", "", is_resource=True, group=kind.group, version=kind.version, plural=kind.plural,
+        namespace=attributes.namespace, name=attributes.name,
+    )  # fmt: skip
+    if not core.access(attributes.user, asked, ""):
+        raise refusal(attributes.user, asked)
     verb, attributes.verb = attributes.verb, "create"
     try:
         return await create(core, draft, attributes)
@@ -251,104 +247,6 @@ def check_revision(draft: Obj, old: ROObj, kind: Kind, *, put: bool) -> bool:
     if asked != old["metadata"]["resourceVersion"]:
         raise errors.conflict(kind.plural, kind.group, name)
     return True
-
-
-async def _prepare_update(core: Core, draft: Obj, old: ROObj, attributes: Attributes) -> Obj:
-    """The object to write: carried-over fields, hooks, admission, validation."""
-    kind = attributes.kind
-    lifecycle.carry_metadata(draft, old)
-    if attributes.subresource == "status":
-        draft = lifecycle.with_status(draft, old, kind)
-        kind.default_status(draft)
-    elif not attributes.subresource:
-        if kind.has_status:
-            lifecycle.keep_status(draft, old)
-        kind.default(draft)
-        kind.prepare_update(draft, old)
-    if attributes.subresource != "binding":  # a pod's generation tells of changes by its users (KEP-5067)
-        lifecycle.count_generation(draft, old, kind)
-    draft["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-    if draft != old:
-        draft = await _admit(core, draft, attributes, old)
-    return draft
-
-
-async def _admit(core: Core, draft: Obj, attributes: Attributes, old: ROObj | None) -> Obj:
-    """The draft as it may be written. Without webhooks nothing comes in between."""
-    for admit in BEFORE_VALIDATION:
-        admit(core, draft, attributes)
-    if core.webhooks.mutating and attributes.hooked:
-        wanted = await core.webhooks.mutate(core, attributes, draft, old)
-        if wanted is not draft:
-            draft = _mutated(core, draft, wanted, attributes, old)
-    found = validate(draft, attributes, old)
-    if found:
-        kind = attributes.kind
-        name = draft["metadata"].get("name") or ""
-        raise errors.invalid_object(group=kind.group, kind=kind.kind, name=name, errors=found)
-    if core.webhooks.validating and attributes.hooked:
-        await core.webhooks.validate(core, attributes, draft, old)
-    if old is None and core.cache.get(attributes.kind.key(attributes.namespace, attributes.name)) is not None:
-        # before anything is reserved: a Service with a fixed address would be refused for having its own
-        raise errors.already_exists(attributes.kind.plural, attributes.kind.group, attributes.name)
-    for admit in AFTER_VALIDATION:
-        admit(core, draft, attributes)
-    attributes.warnings += attributes.kind.warnings(draft)
-    return draft
-
-
-def _mutated(core: Core, draft: Obj, wanted: Obj, attributes: Attributes, old: ROObj | None) -> Obj:
-    """The draft as webhooks want it: pruned, with defaults, and admitted again. What they may not change stays as it was."""
-    kind = attributes.kind
-    try:
-        made = schema_for(kind).decode(wanted).obj
-    except SchemaError as error:
-        raise errors.InternalError(
-            f"Internal error occurred: what webhooks made of it is no {kind.kind}: {error.message}"
-        ) from error
-    made["apiVersion"], made["kind"] = kind.api_version, kind.kind
-    metadata, before = made.setdefault("metadata", {}), draft["metadata"]
-    for field in _NOT_FOR_WEBHOOKS:
-        metadata.pop(field, None)
-        if field in before:
-            metadata[field] = before[field]
-    if attributes.subresource == "status":
-        assert old is not None
-        made = lifecycle.with_status(made, old, kind)
-        kind.default_status(made)
-    else:
-        kind.default(made)
-        if old is None:
-            kind.prepare_create(made)
-        else:
-            if kind.has_status:
-                lifecycle.keep_status(made, old)
-            kind.prepare_update(made, old)
-    if old is not None:
-        lifecycle.count_generation(made, old, kind)
-    for admit in BEFORE_VALIDATION:
-        admit(core, made, attributes)
-    return made
-
-
-def validate(draft: Obj, attributes: Attributes, old: ROObj | None) -> list[FieldError]:
-    """Everything wrong with a new object, or with an update of `old`."""
-    kind = attributes.kind
-    path = Path("metadata")
-    found = list(validation.object_meta(draft, path, kind))
-    if old is not None:
-        found += validation.object_meta_update(draft, old, path)
-    if kind.custom is not None:
-        return found + list(kind.custom.validate(draft, old))
-    if attributes.subresource == "status":
-        assert old is not None
-        return found + list(kind.validate_status(draft, old))
-    if attributes.subresource in _UNCHECKED:
-        return found
-    found += kind.validate(draft)
-    if old is not None and not attributes.subresource:
-        found += kind.validate_update(draft, old)
-    return found
 
 
 async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> Written:
@@ -396,4 +294,4 @@ async def _remove(core: Core, attributes: Attributes, entry: Entry, last: Obj | 
     return Written(obj=last, removed=True)
 
 
-__all__ = ["Change", "StatusError", "Written", "create", "delete", "get", "update", "validate"]
+__all__ = ["Change", "StatusError", "Written", "create", "delete", "get", "update"]

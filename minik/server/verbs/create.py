@@ -17,6 +17,7 @@ async def create(core: Core, request: Request) -> Response:
     draft = decode_kind(request, kind, validation=field_validation(request))
     dry_run = is_dry_run(request)
     metadata = draft["metadata"]
+    metadata.pop("managedFields", None)
     if kind.namespaced:
         namespace = request.info.namespace
         given = metadata.get("namespace")

@@ -1,6 +1,6 @@
-"""PATCH of an object or of its status: JSON patch, merge patch, strategic merge patch.
+"""PATCH of an object or of its status: JSON patch, merge patch, strategic merge patch; an apply goes on to `apply.py`.
 
-Without a resourceVersion in the patch a lost race is tried again on the newer state. Server-side apply is not served yet.
+Without a resourceVersion in the patch a lost race is tried again on the newer state.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ from minik.api.schema import schema_of
 from minik.server import resources
 from minik.server.core import Core
 from minik.server.decode import patched_object
-from minik.server.options import field_validation, is_dry_run
+from minik.server.options import field_validation, is_dry_run, patch_options
 from minik.server.patch.json import apply_json_patch
 from minik.server.patch.merge import apply_merge_patch
 from minik.server.patch.strategic import apply_strategic_merge_patch
 from minik.server.request import Request, Response
+from minik.server.verbs.apply import APPLY_CBOR, APPLY_YAML, apply
 from minik.server.verbs.common import answer, attributes, check_name, kind_of
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+_APPLIES = (APPLY_YAML, APPLY_CBOR)
 _TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC)
 _ALWAYS = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 async def patch(core: Core, request: Request) -> Response:
+    if codec.media_type(request.content_type) in _APPLIES:
+        return await apply(core, request)
     kind = kind_of(request)
+    patch_options(request)
     validation = field_validation(request, options="PatchOptions")
     change = parse_patch(request, kind, strict=validation == "Strict", warn=validation == "Warn")
 
@@ -90,13 +94,12 @@ def parse_patch(request: Request, kind: Kind, *, strict: bool = False, warn: boo
     """Raises UnsupportedMediaType, and BadRequest for a patch that does not parse."""
     type_ = codec.media_type(request.content_type)
     types = _TYPES if kind.custom is None else (JSON_PATCH, MERGE_PATCH)
-    if type_ in APPLY:
+    if type_ in _APPLIES:
         raise UnsupportedMediaType(
-            "server-side apply is not served yet: use client-side apply, or a patch of one of the types "
-            + ", ".join(types)
+            f"a subresource cannot be applied: use a patch of one of the types {', '.join(types)}"
         )
     if type_ not in types:
-        raise codec.unsupported_media_type(*types, *APPLY)
+        raise codec.unsupported_media_type(*types, *_APPLIES)
     if request.decoded:
         return Patch(type_, request.body, kind)
     try:

@@ -11,6 +11,9 @@ from minik.server.options import field_validation, is_dry_run
 from minik.server.request import Request, Response
 from minik.server.verbs.common import answer, attributes, check_name, kind_of
 
+_CREATES = frozenset({"endpoints", "events", "events.events.k8s.io", "leases.coordination.k8s.io"})
+"""Kinds whose PUT creates what is absent (AllowCreateOnUpdate)."""
+
 
 async def update(core: Core, request: Request) -> Response:
     kind = kind_of(request)
@@ -28,7 +31,7 @@ async def update(core: Core, request: Request) -> Response:
         attributes(request, dry_run=dry_run),
         change,
         put=True,
-        create_if_absent=None if request.info.subresource else lambda: _new(draft),
+        create_if_absent=None if request.info.subresource or kind.resource not in _CREATES else lambda: _new(draft),
     )
     return answer(written)
 
@@ -36,5 +39,6 @@ async def update(core: Core, request: Request) -> Response:
 def _new(draft: Obj) -> Obj:
     """A copy to be created: if somebody else is first, the update goes on without what creation fills in."""
     made = meta.draft(draft)
-    made["metadata"].pop("resourceVersion", None)
+    for name in ("resourceVersion", "managedFields"):
+        made["metadata"].pop(name, None)
     return made
