@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from minik.api.admissionregistration_v1 import mutatingwebhookconfiguration, validatingwebhookconfiguration
+from minik.api.admissionregistration_v1 import (
+    mutatingadmissionpolicy,
+    mutatingadmissionpolicybinding,
+    mutatingwebhookconfiguration,
+    validatingadmissionpolicy,
+    validatingadmissionpolicybinding,
+    validatingwebhookconfiguration,
+)
 from minik.api.apiextensions_v1 import customresourcedefinition
 from minik.api.apiregistration_v1 import apiservice
 from minik.api.apps_v1 import controllerrevision, daemonset, deployment, replicaset, statefulset
@@ -32,6 +39,7 @@ from minik.api.core_v1 import (
 )
 from minik.api.discovery_v1 import endpointslice
 from minik.api.events_v1 import event as events_v1
+from minik.api.flowcontrol_v1 import flowschema, prioritylevelconfiguration
 from minik.api.kind import Kind
 from minik.api.metrics_v1beta1 import usage
 from minik.api.networking_v1 import ingress, ingressclass, ipaddress, networkpolicy, servicecidr
@@ -77,13 +85,19 @@ BUILTIN: tuple[Kind, ...] = (
     autoscaling_v2.KIND,
     cronjob.KIND,
     job.KIND,
+    mutatingadmissionpolicy.KIND,
+    mutatingadmissionpolicybinding.KIND,
     mutatingwebhookconfiguration.KIND,
+    validatingadmissionpolicy.KIND,
+    validatingadmissionpolicybinding.KIND,
     validatingwebhookconfiguration.KIND,
     customresourcedefinition.KIND,
     apiservice.KIND,
     lease.KIND,
     endpointslice.KIND,
     events_v1.KIND,
+    flowschema.KIND,
+    prioritylevelconfiguration.KIND,
     ingressclass.KIND,
     ingress.KIND,
     ipaddress.KIND,

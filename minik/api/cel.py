@@ -1,6 +1,6 @@
 """CEL, the Common Expression Language, as the Kubernetes API uses it: conditions on devices, rules of custom kinds.
 
-A thin layer over cel-expr-python (Google's cel-cpp; the extra `cel`), loaded when the first expression comes. Besides CEL's own and its
+A thin layer over cel-expr-python (Google's cel-cpp), loaded when the first expression comes. Besides CEL's own and its
 standard extensions (strings, math, optionals, bindings) there are Kubernetes' `quantity(…)` and `semver(…)`
 with their methods, and those of `cel_library.py`.
 
@@ -22,9 +22,10 @@ from typing import Any
 from minik.api import quantity
 from minik.api.cel_library import declarations
 
-MISSING = "CEL expressions need the library cel-expr-python, which is not installed (pip install minik[cel])"
+MISSING = "CEL expressions need the library cel-expr-python, which is not installed"
 SEMVER = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
 """A semantic version (semver.org 2.0.0)."""
+_MISSING_KEY = re.compile(r'NOT_FOUND: Key not found in map : "(.*)"', re.DOTALL)
 _TAIL = re.compile(r"\s*\(in container ''\)|\s*\[INVALID_ARGUMENT\]|^INVALID_ARGUMENT: ", re.MULTILINE)
 
 
@@ -34,7 +35,7 @@ class CelError(ValueError):
 
 @dataclass(frozen=True)
 class Environment:
-    """What an expression may name: variable → its type, `dyn` or `map(string, dyn)`; and the type it must have."""
+    """What an expression may name: variable → its type, `dyn` or `map(string, dyn)`; and the type it must have, or `dyn` for any."""
 
     variables: Mapping[str, str] = field(hash=False)
     returns: str = "bool"
@@ -55,8 +56,16 @@ class Program:
         """The plain value for these variables. Raises CelError."""
         found = self._compiled.eval(self._engine.Activation(values))
         if found.type().name() == "ERROR":
-            raise CelError(str(found.value()))
+            raise CelError(_worded(str(found.value())))
         return found.plain_value()
+
+
+def _worded(error: str) -> str:
+    """As cel-go says it, which is what people know from Kubernetes."""
+    missing = _MISSING_KEY.fullmatch(error)
+    if missing is not None:
+        return f"no such key: {missing[1]}"
+    return "no such overload" if "No matching overloads found" in error else error
 
 
 def available() -> bool:
@@ -75,7 +84,7 @@ def compile(expression: str, environment: Environment) -> Program:  # noqa: A001
     except RuntimeError as error:
         raise CelError("compilation failed: " + _TAIL.sub("", str(error)).strip()) from None
     wanted, given = environment.returns, compiled.return_type().name().lower()
-    if given not in (wanted, "dyn"):
+    if wanted != "dyn" and given not in (wanted, "dyn"):
         raise CelError(f"must evaluate to {wanted}")
     return Program(expression, engine, compiled)
 

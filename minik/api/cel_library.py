@@ -1,7 +1,7 @@
 """Functions of Kubernetes' CEL libraries for lists, regular expressions and addresses, beside those in `cel.py`, which declares them.
 
 Source: apiserver `pkg/cel/library/{lists,regex,urls,ip,cidr}.go`. Lists: `isSorted`, `sum`, `min`, `max`; texts: `find`, `findAll`;
-`isURL`, `isIP`, `isCIDR`.
+`isURL`, `isIP`, `isCIDR`; `jsonpatch.escapeKey`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ def is_cidr(text: str) -> bool:
     return "/" in text
 
 
+def escape_key(text: str) -> str:
+    """A step of a JSON pointer (RFC 6901)."""
+    return text.replace("~", "~0").replace("/", "~1")
+
+
 Declare = Callable[..., Any]
 
 
@@ -72,4 +77,5 @@ def declarations(kind: Any, declare: Declare) -> list[Any]:
         declare("isURL", kind.BOOL, [text], is_url, member=False),
         declare("isIP", kind.BOOL, [text], is_ip, member=False),
         declare("isCIDR", kind.BOOL, [text], is_cidr, member=False),
+        declare("jsonpatch.escapeKey", text, [text], escape_key, member=False),
     ]

@@ -42,7 +42,7 @@ def validate_webhooks(configuration: ROObj) -> Sequence[FieldError]:
 def _webhook(errors: Errors, path: Path, hook: Mapping[str, Any]) -> None:
     _qualified(errors, path.child("name"), hook.get("name") or "")
     for number, rule in enumerate(hook.get("rules") or ()):
-        _rule(errors, path.child("rules").index(number), rule)
+        validate_rule(errors, path.child("rules").index(number), rule)
     enum(errors, path.child("failurePolicy"), hook.get("failurePolicy"), ("Fail", "Ignore"))
     enum(errors, path.child("matchPolicy"), hook.get("matchPolicy"), ("Equivalent", "Exact"))
     enum(errors, path.child("reinvocationPolicy"), hook.get("reinvocationPolicy"), ("IfNeeded", "Never"))
@@ -72,7 +72,7 @@ def _qualified(errors: Errors, path: Path, name: str) -> None:
         errors.append(invalid(path, name, "should be a domain with at least three segments separated by dots"))
 
 
-def _rule(errors: Errors, path: Path, rule: Mapping[str, Any]) -> None:
+def validate_rule(errors: Errors, path: Path, rule: Mapping[str, Any]) -> None:
     operations = rule.get("operations") or []
     if not operations:
         errors.append(required(path.child("operations")))

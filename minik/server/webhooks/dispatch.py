@@ -1,4 +1,4 @@
-"""`Webhooks`: has the admission webhooks heard before something is written, deleted or connected.
+"""`Webhooks`: has admission policies and webhooks heard before something is written, deleted or connected; policies come first.
 
 `server/resources.py` calls `mutate` and `validate` for what is written and `remove` for what goes; subresources that are no writes of an
 object of their own (exec, attach, port-forward, proxy, binding, eviction) call `hear`. Mutating hooks are asked one after the other, in
@@ -22,6 +22,9 @@ from minik.api.meta import Obj, ROObj
 from minik.server.core import Attributes, Core
 from minik.server.options import DeleteOptions
 from minik.server.patch.json import apply_json_patch
+from minik.server.policies.bound import Bound, Policies
+from minik.server.policies.change import change
+from minik.server.policies.judge import judge
 from minik.server.tunnel import Links
 from minik.server.webhooks.call import CallFailed, call
 from minik.server.webhooks.hooks import Hook, Hooks
@@ -49,21 +52,24 @@ class Webhooks:
     def __init__(self, cache: Cache, links: Links) -> None:
         self._links = links
         self._hooks = Hooks(cache)
+        self._policies = Policies(cache)
 
     @property
     def mutating(self) -> bool:
         """Whether there are any that may change what is written."""
-        return bool(self._hooks.mutating)
+        return bool(self._hooks.mutating or self._policies.mutating)
 
     @property
     def validating(self) -> bool:
-        return bool(self._hooks.validating)
+        return bool(self._hooks.validating or self._policies.validating)
 
     async def mutate(self, core: Core, attributes: Attributes, draft: Obj, old: ROObj | None) -> Obj:
         """The draft as the hooks want it; the draft itself if none of them changed it. Raises what refuses it."""
         case = _Case(core, self._links, attributes, _subject(core, attributes), _seen(attributes, old))
         obj: ROObj = _seen(attributes, draft) or draft
         first = obj
+        if self._policies.mutating and case.subject.subresource in _PATCHABLE:
+            obj = case.rewritten(self._policies.mutating, obj)
         changed_last = -1
         for number, hook in enumerate(self._hooks.mutating):
             changed = await case.changed(hook, obj)
@@ -77,7 +83,7 @@ class Webhooks:
     async def validate(self, core: Core, attributes: Attributes, draft: ROObj, old: ROObj | None) -> None:
         """Raises what refuses it."""
         case = _Case(core, self._links, attributes, _subject(core, attributes), _seen(attributes, old))
-        await case.judge(self._hooks.validating, _seen(attributes, draft))
+        await case.judge(self._policies.validating, self._hooks.validating, _seen(attributes, draft))
 
     async def remove(self, core: Core, attributes: Attributes, old: ROObj, options: DeleteOptions) -> None:
         """Raises what keeps `old` from being deleted."""
@@ -89,7 +95,7 @@ class Webhooks:
         case = _Case(core, self._links, attributes, _subject(core, attributes, said), old)
         for hook in self._hooks.mutating:
             await case.ask(hook, None)
-        await case.judge(self._hooks.validating, None)
+        await case.judge(self._policies.validating, self._hooks.validating, None)
 
     async def hear(self, core: Core, attributes: Attributes, operation: str, obj: ROObj) -> None:
         """Of something that is not kept as an object: a connection (CONNECT), a binding, an eviction (CREATE); `obj` is what was sent for
@@ -103,7 +109,7 @@ class Webhooks:
         case = _Case(core, self._links, attributes, subject, None)
         for hook in self._hooks.mutating:
             await case.changed(hook, obj)
-        await case.judge(self._hooks.validating, obj)
+        await case.judge(self._policies.validating, self._hooks.validating, obj)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,26 @@ class _Case:
     subject: Subject
     old: ROObj | None
 
-    async def judge(self, hooks: Sequence[Hook], obj: ROObj | None) -> None:
-        """Ask validating hooks, all at once; the first no in their order is raised."""
+    def rewritten(self, policies: tuple[Bound, ...], obj: ROObj) -> ROObj:
+        """The object as mutating policies want it; the very same if they change nothing."""
+
+        def request(version: str, current: ROObj) -> Obj:
+            return request_of(self.subject, version, "", current, self.old)
+
+        def namespace() -> ROObj | None:
+            return _namespace(self.core, self.subject, obj, self.old)
+
+        return change(self.core, self.attributes.kind, policies, self.subject, request, namespace, obj, self.old)
+
+    async def judge(self, policies: tuple[Bound, ...], hooks: Sequence[Hook], obj: ROObj | None) -> None:
+        """Ask validating policies, then validating hooks, these all at once; the first no in their order is raised."""
+        if policies:
+            judge(
+                self.core, self.attributes, policies, self.subject,
+                lambda version: request_of(self.subject, version, "", obj, self.old),
+                lambda: _namespace(self.core, self.subject, obj, self.old),
+                (obj, self.old),
+            )  # fmt: skip
         asked = (self.ask(hook, obj) for hook in hooks)
         for said in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(said, BaseException):

@@ -84,7 +84,7 @@ def _hook(configuration: str, webhook: Mapping[str, Any]) -> Hook:
     return Hook(
         configuration=configuration,
         name=webhook["name"],
-        rules=tuple(_rule(rule) for rule in webhook.get("rules") or ()),
+        rules=tuple(parse_rule(rule) for rule in webhook.get("rules") or ()),
         is_ignored=webhook.get("failurePolicy") == "Ignore",
         is_exact=webhook.get("matchPolicy") == "Exact",
         is_reinvoked=webhook.get("reinvocationPolicy") == "IfNeeded",
@@ -97,7 +97,7 @@ def _hook(configuration: str, webhook: Mapping[str, Any]) -> Hook:
     )
 
 
-def _rule(rule: Mapping[str, Any]) -> Rule:
+def parse_rule(rule: Mapping[str, Any]) -> Rule:
     return Rule(
         operations=frozenset(rule["operations"]),
         groups=frozenset(rule["apiGroups"]),

@@ -52,12 +52,12 @@ def wanted_version(hook: Hook, subject: Subject) -> str | None:
         return None  # a hook must not be able to keep itself from being mended
     versions = (subject.version,) if hook.is_exact else (subject.version, *subject.other_versions)
     for version in versions:
-        if any(_covers(rule, subject, version) for rule in hook.rules):
+        if any(covers(rule, subject, version) for rule in hook.rules):
             return version
     return None
 
 
-def _covers(rule: Rule, subject: Subject, version: str) -> bool:
+def covers(rule: Rule, subject: Subject, version: str) -> bool:
     return (
         _has(rule.operations, subject.operation)
         and _has(rule.groups, subject.group)
@@ -81,10 +81,10 @@ def selects(hook: Hook, subject: Subject, namespace: ROObj | None, objects: Sequ
     """Whether the hook's selectors do. `namespace`: the Namespace that counts; None for what is in none."""
     if not hook.namespaces.empty and namespace is not None and not hook.namespaces.matches(meta.labels(namespace)):
         return False
-    return hook.objects.empty or any(_selected(hook.objects, obj) for obj in objects)
+    return hook.objects.empty or any(selected(hook.objects, obj) for obj in objects)
 
 
-def _selected(selector: Selector, obj: ROObj | None) -> bool:
+def selected(selector: Selector, obj: ROObj | None) -> bool:
     return obj is not None and "metadata" in obj and selector.matches(meta.labels(obj))
 
 

@@ -48,10 +48,10 @@ def test_what_is_wrong(expression: str, words: str) -> None:
 
 def test_what_cannot_be_evaluated() -> None:
     program = cel.compile('device.attributes["other"].x == 1', cel.DEVICE)
-    with pytest.raises(cel.CelError, match="Key not found"):
+    with pytest.raises(cel.CelError, match="no such key"):
         program.evaluate({"device": GPU})
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cel, "available", lambda: False)
-    assert "pip install minik[cel]" in cel.what_is_wrong("true || false", cel.DEVICE)
+    assert "cel-expr-python, which is not installed" in cel.what_is_wrong("true || false", cel.DEVICE)

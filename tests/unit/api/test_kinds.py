@@ -67,6 +67,12 @@ csistoragecapacities.storage.k8s.io CSIStorageCapacity - namespaced *
 storageclasses.storage.k8s.io StorageClass sc cluster *
 volumeattachments.storage.k8s.io VolumeAttachment - cluster *
 volumeattributesclasses.storage.k8s.io VolumeAttributesClass vac cluster *
+flowschemas.flowcontrol.apiserver.k8s.io FlowSchema - cluster *
+prioritylevelconfigurations.flowcontrol.apiserver.k8s.io PriorityLevelConfiguration - cluster *
+mutatingadmissionpolicies.admissionregistration.k8s.io MutatingAdmissionPolicy - cluster *
+mutatingadmissionpolicybindings.admissionregistration.k8s.io MutatingAdmissionPolicyBinding - cluster *
+validatingadmissionpolicies.admissionregistration.k8s.io ValidatingAdmissionPolicy - cluster *
+validatingadmissionpolicybindings.admissionregistration.k8s.io ValidatingAdmissionPolicyBinding - cluster *
 nodes.metrics.k8s.io NodeMetrics - cluster get,list
 pods.metrics.k8s.io PodMetrics - namespaced get,list
 """
