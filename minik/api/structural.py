@@ -160,14 +160,17 @@ class CustomSchema:
     """What a custom kind has in place of a table: one version of one CustomResourceDefinition."""
 
     def __init__(
-        self, schema: JsonSchema, *, storage_version: str, has_status: bool, terminating: bool = False
-    ) -> None:
+        self, schema: JsonSchema, *, storage_version: str, has_status: bool, terminating: bool = False,
+        conversion: JsonSchema | None = None,
+    ) -> None:  # fmt: skip
         self.schema = schema
         """As in the CustomResourceDefinition."""
         self.storage_version = storage_version
         """The version under which objects are stored, whichever they came in as."""
         self.terminating = terminating
         """The definition is being deleted: nothing new is taken."""
+        self.conversion = conversion
+        """`spec.conversion.webhook` of the CustomResourceDefinition: who converts between versions; None: nobody, by name alone."""
         self.has_status = has_status
         self.root = Structural(schema)
         self.merge_type: Any = None

@@ -22,7 +22,7 @@ from minik.server import lifecycle
 from minik.server.authz.rules import refusal
 from minik.server.companions import companions
 from minik.server.core import Attributes, Core
-from minik.server.crd.reading import is_stale, stored_form, view
+from minik.server.crd.reading import is_plain, is_stale, stored_form, view
 from minik.server.drafts import admit, prepare_update
 from minik.server.options import DeleteOptions
 from minik.server.request import RequestInfo
@@ -56,12 +56,17 @@ class Written:
 
 
 def get(core: Core, kind: Kind, namespace: str, name: str) -> Entry:
-    """The object as the cache has it; raises NotFound."""
+    """The object as the cache has it, and as it is stored; raises NotFound."""
     entry = core.cache.get(kind.key(namespace, name))
     if entry is None:
         raise errors.not_found(kind.plural, kind.group, name)
-    show = view(core.cache, kind)
-    return entry if show is None else show(entry)
+    return entry
+
+
+async def get_shown(core: Core, kind: Kind, namespace: str, name: str) -> Entry:
+    """The same in the kind's own version."""
+    entry, show = get(core, kind, namespace, name), view(core, kind)
+    return entry if show is None else await show.one(entry)
 
 
 async def create(core: Core, draft: Obj, attributes: Attributes) -> Written:
@@ -106,7 +111,7 @@ async def _commit_new(core: Core, draft: Obj, attributes: Attributes) -> Written
         return Written(obj=draft, created=True)
     try:
         ops = [
-            _op(attributes, key, encode(stored_form(draft, kind)), ABSENT),
+            _op(attributes, key, await _encoded(core, draft, kind), ABSENT),
             *companions(core, attributes, None, draft),
         ]
         revision = await _commit(core, attributes, ops)
@@ -129,6 +134,10 @@ async def _commit(core: Core, attributes: Attributes, ops: Sequence[Op]) -> Revi
         raise
 
 
+async def _encoded(core: Core, draft: Obj, kind: Kind) -> bytes:
+    return encode(draft if is_plain(kind) else await stored_form(core, draft, kind))
+
+
 def _op(attributes: Attributes, key: str, value: bytes | None, expected: Revision) -> Op:
     durable = attributes.kind.is_durable(attributes.namespace)
     return Op(key, value, expected, durable=durable, author=attributes.author)
@@ -140,8 +149,8 @@ async def _written(
     await core.cache.wait_for(revision)
     entry = core.cache.get(key)
     if entry is not None and entry.revision == revision:
-        show = view(core.cache, kind)
-        return Written(entry if show is None else show(entry), created=created)
+        show = view(core, kind)
+        return Written(entry if show is None else await show.one(entry, draft), created=created)
     draft["metadata"]["resourceVersion"] = str(revision)
     return Written(obj=draft, created=created)
 
@@ -166,7 +175,7 @@ async def update(
     """
     kind = attributes.kind
     key = kind.key(attributes.namespace, attributes.name)
-    show = view(core.cache, kind)
+    show = view(core, kind)
     for _ in range(_CONFLICT_TRIES):
         stored = core.cache.get(key)
         if stored is None:
@@ -176,7 +185,7 @@ async def update(
                     return made
                 continue
             raise errors.not_found(kind.plural, kind.group, attributes.name)
-        entry = show(stored) if show is not None else stored
+        entry = await show.one(stored) if show is not None else stored
         old = entry.obj
         attributes.old = old
         draft = change(old)
@@ -189,7 +198,7 @@ async def update(
                 return Written(obj=draft)
             if lifecycle.is_finished(draft):
                 return await _remove(core, attributes, entry, draft)
-            op = _op(attributes, key, encode(stored_form(draft, kind)), entry.revision)
+            op = _op(attributes, key, await _encoded(core, draft, kind), entry.revision)
             revision = await _commit(core, attributes, [op, *companions(core, attributes, old, draft)])
             return await _written(core, kind, key, draft, revision)
         except ConflictError as error:
@@ -253,13 +262,13 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
     """One delete request: removes the object, or starts (or shortens) its graceful deletion. Raises StatusError."""
     kind = attributes.kind
     key = kind.key(attributes.namespace, attributes.name)
-    show = view(core.cache, kind)
+    show = view(core, kind)
     for _ in range(_CONFLICT_TRIES):
         entry = core.cache.get(key)
         if entry is None:
             raise errors.not_found(kind.plural, kind.group, attributes.name)
         if show is not None:
-            entry = show(entry)
+            entry = await show.one(entry)
         old = entry.obj
         lifecycle.check_preconditions(old, kind, uid=options.uid, resource_version=options.resource_version)
         attributes.old = old
@@ -274,7 +283,7 @@ async def delete(core: Core, attributes: Attributes, options: DeleteOptions) -> 
             if plan.action == "remove":
                 return await _remove(core, attributes, entry, None)
             assert plan.draft is not None
-            value = encode(stored_form(plan.draft, kind))
+            value = await _encoded(core, plan.draft, kind)
             revision = (await core.store.commit([_op(attributes, key, value, entry.revision)]))[0]
             return await _written(core, kind, key, plan.draft, revision)
         except ConflictError as error:

@@ -58,9 +58,9 @@ def _webhook(errors: Errors, path: Path, hook: Mapping[str, Any]) -> None:
         )
     for field in ("namespaceSelector", "objectSelector"):
         label_selector(errors, path.child(field), hook.get(field))
-    _client(errors, path.child("clientConfig"), hook.get("clientConfig") or {})
+    validate_client(errors, path.child("clientConfig"), hook.get("clientConfig") or {})
     _conditions(errors, path.child("matchConditions"), hook.get("matchConditions") or ())
-    _versions(errors, path.child("admissionReviewVersions"), hook.get("admissionReviewVersions") or [])
+    validate_versions(errors, path.child("admissionReviewVersions"), hook.get("admissionReviewVersions") or [])
 
 
 def _qualified(errors: Errors, path: Path, name: str) -> None:
@@ -127,7 +127,7 @@ def _resources(errors: Errors, path: Path, resources: Sequence[str]) -> None:
         errors.append(invalid(path, list(resources), why))
 
 
-def _client(errors: Errors, path: Path, client: Mapping[str, Any]) -> None:
+def validate_client(errors: Errors, path: Path, client: Mapping[str, Any]) -> None:
     url, service = client.get("url"), client.get("service")
     if (url is None) == (service is None):
         errors.append(required(path, "exactly one of url or service is required"))
@@ -206,7 +206,7 @@ def _conditions(errors: Errors, path: Path, conditions: Sequence[Mapping[str, An
         names.add(name)
 
 
-def _versions(errors: Errors, path: Path, versions: Sequence[str]) -> None:
+def validate_versions(errors: Errors, path: Path, versions: Sequence[str]) -> None:
     known = ", ".join(REVIEW_VERSIONS)
     if not versions:
         errors.append(required(path, f"must specify one of {known}"))

@@ -54,6 +54,7 @@ def _kind(crd: ROObj, version: Mapping[str, Any]) -> Kind:
         storage_version=storage_version(crd),
         has_status=has_status,
         terminating=meta.is_deleting(crd),
+        conversion=(spec.get("conversion") or {}).get("webhook"),
     )
     deprecation = _deprecation(f"{group}/{name}", kind, version)
     return Kind(

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik.api import meta
+from minik.api.admissionregistration_v1.webhooks import validate_client, validate_versions
 from minik.api.apiextensions_v1.names import APPROVAL, ESTABLISHED, approval, is_protected, is_true
 from minik.api.apiextensions_v1.validation_schema import validate_schema
 from minik.api.errors import FieldError, Path, field_forbidden, invalid, not_supported, required
@@ -91,10 +92,6 @@ def warnings(crd: ROObj) -> Sequence[str]:
     from minik.api.apiextensions_v1.validation_schema import unenforced_rules
 
     found: list[str] = []
-    if ((crd["spec"].get("conversion") or {}).get("strategy")) == "Webhook":
-        found.append(
-            "spec.conversion: conversion webhooks are not called: objects are converted between versions by name alone"
-        )
     for index, version in enumerate(crd["spec"].get("versions") or ()):
         path = SPEC.child("versions").index(index).child("schema", "openAPIV3Schema")
         for where, why in unenforced_rules((version.get("schema") or {}).get("openAPIV3Schema") or {}, path):
@@ -311,7 +308,10 @@ def _conversion(errors: Errors, conversion: Mapping[str, Any]) -> None:
     if client is None:
         why = "required when strategy is set to Webhook"
         errors.append(required(path.child("webhook", "clientConfig"), why))
-    elif (client.get("url") is None) == (client.get("service") is None):
-        errors.append(required(path.child("webhook", "clientConfig"), "exactly one of url or service is required"))
-    if not (webhook or {}).get("conversionReviewVersions"):
+    else:
+        validate_client(errors, path.child("webhook", "clientConfig"), client)
+    versions = (webhook or {}).get("conversionReviewVersions")
+    if not versions:
         errors.append(required(path.child("webhook", "conversionReviewVersions")))
+    else:
+        validate_versions(errors, path.child("webhook", "conversionReviewVersions"), versions)

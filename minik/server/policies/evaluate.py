@@ -10,7 +10,7 @@ from minik.api.cel import CelError
 from minik.api.meta import ROObj
 from minik.api.selectors import from_label_selector
 from minik.server.core import Core
-from minik.server.crd.reading import view
+from minik.server.crd.reading import shower
 from minik.server.policies.bound import Bound
 from minik.server.webhooks.matching import Subject
 
@@ -92,7 +92,7 @@ def _params(core: Core, bound: Bound, subject: Subject) -> list[ROObj | None]:
             raise Failure("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources")
     elif ref.get("namespace"):
         raise Failure("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
-    show = view(core.cache, kind)
+    show = shower(core.cache, kind)
     if ref.get("name"):
         entry = core.cache.get(kind.key(namespace, ref["name"]))
         found = [] if entry is None else [entry if show is None else show(entry)]

@@ -26,7 +26,7 @@ SCALE = Kind(
 
 
 async def get(core: Core, request: Request) -> Response:
-    entry = resources.get(core, kind_of(request), request.info.namespace, request.info.name)
+    entry = await resources.get_shown(core, kind_of(request), request.info.namespace, request.info.name)
     return Response(obj=scale_of(entry.obj, paths(request)))
 
 

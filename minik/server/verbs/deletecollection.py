@@ -24,7 +24,7 @@ async def deletecollection(core: Core, request: Request) -> Response:
     kind = kind_of(request)
     options = delete_options(request, decode_options(request))
     namespace = request.info.namespace if kind.namespaced else ""
-    entries = select(core, kind, namespace, selection(request, kind))
+    entries = await select(core, kind, namespace, selection(request, kind))
     own = attributes(request, dry_run=options.dry_run)
 
     async def remove(entry: Entry) -> None:

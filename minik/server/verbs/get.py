@@ -20,5 +20,5 @@ async def get(core: Core, request: Request) -> Response:
     entry = core.cache.get(kind.key(info.namespace, info.name))
     if entry is None:
         raise not_found(request)
-    show = view(core.cache, kind)
-    return Response(entry=entry if show is None else show(entry))
+    show = view(core, kind)
+    return Response(entry=entry if show is None else await show.one(entry))

@@ -16,7 +16,7 @@ from minik.api.errors import BadRequest, Expired, Timeout
 from minik.api.kind import Kind
 from minik.api.meta import Obj
 from minik.server.core import Core
-from minik.server.crd.reading import shown_all, view
+from minik.server.crd.reading import view
 from minik.server.options import resource_version, whole_number
 from minik.server.request import EntryList, Request, Response
 from minik.server.selection import EVERYTHING, Selection, selection
@@ -65,24 +65,26 @@ async def list_(core: Core, request: Request) -> Response:
         return await _page(core, request, kind, namespace, chosen, limit, version, "")
     if version > core.cache.revision:
         await wait_for_version(core, version)
-    entries = select(core, kind, namespace, chosen)
+    entries = await select(core, kind, namespace, chosen)
     return Response(entries=_cut(entries, kind, limit, core.cache.revision, counted=chosen is EVERYTHING))
 
 
-def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> Sequence[Entry]:
-    show = view(core.cache, kind)
+async def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> Sequence[Entry]:
+    show = view(core, kind)
     if chosen is EVERYTHING:
-        return shown_all(core.cache.list(kind.store, namespace), show)
+        entries = core.cache.list(kind.store, namespace)
+        return entries if show is None else await show.all(entries)
     if chosen.name and (namespace or not kind.namespaced):
         entry = core.cache.get(kind.key(namespace, chosen.name))
-        entries: Sequence[Entry] = [entry] if entry is not None else []
+        entries = [entry] if entry is not None else []
     elif chosen.index is not None:
         entries = core.cache.by_index(kind.store, *chosen.index)
         if namespace:
             entries = [e for e in entries if e.namespace == namespace]
     else:
         entries = core.cache.list(kind.store, namespace)
-    entries = shown_all(entries, show)
+    if show is not None:
+        entries = await show.all(entries)
     holds = chosen.holds
     return entries if holds is None else [e for e in entries if holds(e.obj)]
 
@@ -112,7 +114,8 @@ async def _page(
         raise ContinueExpired(encode_token(-1, after)) from error
     if after:
         entries = [e for e in entries if e.key > after]
-    entries = shown_all(entries, view(core.cache, kind))
+    if (show := view(core, kind)) is not None:
+        entries = await show.all(entries)
     if chosen.holds is not None:
         holds = chosen.holds
         entries = [e for e in entries if holds(e.obj)]

@@ -19,12 +19,12 @@ from typing import Literal
 
 import orjson
 
-from minik.api.errors import Expired, StatusError, field_forbidden, invalid_object
+from minik.api.errors import Expired, InternalError, StatusError, field_forbidden, invalid_object
 from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
 from minik.clock import Clock, Entropy
 from minik.server.core import Core
-from minik.server.crd.reading import View, shown_event, view
+from minik.server.crd.reading import View, view
 from minik.server.options import is_true, resource_version, whole_number
 from minik.server.representation import JSON, Format, format_of, include_object, partial, table
 from minik.server.request import Request, Response
@@ -110,7 +110,7 @@ async def watch(core: Core, request: Request) -> Response:
     if streaming or not version:
         since = core.cache.revision
         send = streaming or "sendInitialEvents" not in request.query
-        initial = [WatchItem("ADDED", e) for e in select(core, kind, namespace, chosen)] if send else []
+        initial = [WatchItem("ADDED", e) for e in await select(core, kind, namespace, chosen)] if send else []
         if streaming and bookmarks:
             initial.append(bookmark(kind, since, initial_end=True))
     try:
@@ -122,7 +122,7 @@ async def watch(core: Core, request: Request) -> Response:
         source,
         initial,
         holds=chosen.holds,
-        show=view(core.cache, kind),
+        show=view(core, kind),
         kind=kind,
         bookmarks=bookmarks,
         seconds=_timeout(request, core.entropy),
@@ -259,7 +259,14 @@ class Watching:
         try:
             there = await self._source.wait(max(until - now, 0.0) if until != float("inf") else None)
             reached = self._revision()
-            self._ready.extend(self._seen(self._source.pop_many()))
+            events: Iterable[CacheEvent] = self._source.pop_many()
+            if self._show is not None:
+                events = await self._show.events(events)
+            self._ready.extend(self._seen(events))
+        except InternalError as error:
+            self._over = True
+            self._ready.append(error_item(error))
+            return True
         except (SlowReaderError, ClosedError, CompactedError) as error:
             self._over = True
             if isinstance(error, CompactedError):
@@ -275,9 +282,9 @@ class Watching:
         return True
 
     def _seen(self, events: Iterable[CacheEvent]) -> Iterable[WatchItem]:
-        holds, show = self._holds, self._show
+        holds = self._holds
         for event in events:
-            item = seen(event if show is None else shown_event(event, show), holds)
+            item = seen(event, holds)
             if item is not None:
                 yield item
 

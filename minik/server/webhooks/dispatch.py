@@ -50,7 +50,7 @@ class Webhooks:
     """`core` is given with each call: it holds this."""
 
     def __init__(self, cache: Cache, links: Links) -> None:
-        self._links = links
+        self.links = links
         self._hooks = Hooks(cache)
         self._policies = Policies(cache)
 
@@ -65,7 +65,7 @@ class Webhooks:
 
     async def mutate(self, core: Core, attributes: Attributes, draft: Obj, old: ROObj | None) -> Obj:
         """The draft as the hooks want it; the draft itself if none of them changed it. Raises what refuses it."""
-        case = _Case(core, self._links, attributes, _subject(core, attributes), _seen(attributes, old))
+        case = _Case(core, self.links, attributes, _subject(core, attributes), _seen(attributes, old))
         obj: ROObj = _seen(attributes, draft) or draft
         first = obj
         if self._policies.mutating and case.subject.subresource in _PATCHABLE:
@@ -82,7 +82,7 @@ class Webhooks:
 
     async def validate(self, core: Core, attributes: Attributes, draft: ROObj, old: ROObj | None) -> None:
         """Raises what refuses it."""
-        case = _Case(core, self._links, attributes, _subject(core, attributes), _seen(attributes, old))
+        case = _Case(core, self.links, attributes, _subject(core, attributes), _seen(attributes, old))
         await case.judge(self._policies.validating, self._hooks.validating, _seen(attributes, draft))
 
     async def remove(self, core: Core, attributes: Attributes, old: ROObj, options: DeleteOptions) -> None:
@@ -92,7 +92,7 @@ class Webhooks:
             said["gracePeriodSeconds"] = options.grace_period_seconds
         if options.propagation_policy:
             said["propagationPolicy"] = options.propagation_policy
-        case = _Case(core, self._links, attributes, _subject(core, attributes, said), old)
+        case = _Case(core, self.links, attributes, _subject(core, attributes, said), old)
         for hook in self._hooks.mutating:
             await case.ask(hook, None)
         await case.judge(self._policies.validating, self._hooks.validating, None)
@@ -106,7 +106,7 @@ class Webhooks:
         subject = replace(
             _subject(core, attributes, options), operation=operation, kind=obj["kind"], api_version=obj["apiVersion"]
         )
-        case = _Case(core, self._links, attributes, subject, None)
+        case = _Case(core, self.links, attributes, subject, None)
         for hook in self._hooks.mutating:
             await case.changed(hook, obj)
         await case.judge(self._policies.validating, self._hooks.validating, obj)
@@ -240,6 +240,6 @@ def _subject(core: Core, attributes: Attributes, options: Obj | None = None) -> 
 
 def _other_versions(core: Core, attributes: Attributes) -> tuple[str, ...]:
     kind = attributes.kind
-    if kind.custom is None:
+    if kind.custom is None or kind.custom.conversion is not None:
         return ()
     return tuple(k.version for k in core.registry if k.resource == kind.resource and k.version != kind.version)

@@ -11,7 +11,6 @@ import pytest
 
 from minik.api import cel, meta
 from minik.api.apiextensions_v1.customresourcedefinition import RESOURCE
-from minik.api.apiextensions_v1.customresourcedefinition import warnings as warnings_of
 from minik.api.apiextensions_v1.names import FINALIZER, plan_status
 from minik.api.builtin import builtin_registry
 from minik.server.crd.kinds import follow
@@ -297,15 +296,3 @@ async def test_names_may_be_narrowed(api: LocalTransport, refused: Callable[...,
     await api.request("POST", CRDS, body=crd("widgets", made))
     await api.request("POST", path(), body=widget("abc"))
     assert "metadata.name: Too long" in (await refused(api, "POST", path(), widget("abcd"))).message
-
-
-async def test_conversion_webhooks_are_accepted_with_a_warning(api: LocalTransport) -> None:
-    definition = crd()
-    definition["spec"]["conversion"] = {
-        "strategy": "Webhook",
-        "webhook": {"clientConfig": {"url": "https://example.com/convert"}, "conversionReviewVersions": ["v1"]},
-    }
-    made = await api.request("POST", CRDS, body=definition)
-    assert warnings_of(made) == [
-        "spec.conversion: conversion webhooks are not called: objects are converted between versions by name alone"
-    ]
