@@ -1,7 +1,7 @@
 """GET of a collection: cached bytes of what the selectors select, whole or page by page from one revision.
 
-A `continue` token names the revision and the last key of the page before it (as etcd3's store does); once that revision is compacted
-the answer is 410 Expired with a token to go on from the present state.
+A `continue` token names the revision and the last key of the page before it (as etcd3's store does); once that revision is compacted,
+and after five minutes whatever history is kept, the answer is 410 Expired with a token to go on from the present state.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from minik.server.verbs.common import kind_of
 from minik.storage.base import CompactedError
 from minik.storage.cache import Entry
 
+TOKEN_SECONDS = 300
+"""How long a list can be continued: as long as etcd keeps old revisions for kube-apiserver."""
 _WAIT = 3.0
 """Seconds that a read waits for a revision that is not there yet (the watch cache's blockTimeout)."""
 
@@ -57,7 +59,7 @@ async def list_(core: Core, request: Request) -> Response:
     match, version_text = request.one("resourceVersionMatch"), request.one("resourceVersion")
     _check_match(match, version_text, token)
     if token:
-        revision, after = decode_token(token)
+        revision, after = decode_token(token, now=core.clock.now().timestamp())
         return await _page(core, request, kind, namespace, chosen, limit, revision, after)
     version = resource_version(version_text)
     if match == "Exact" and version and version != core.cache.revision:
@@ -66,7 +68,7 @@ async def list_(core: Core, request: Request) -> Response:
     if version > core.cache.revision:
         await wait_for_version(core, version)
     entries = await select(core, kind, namespace, chosen)
-    return Response(entries=_cut(entries, kind, limit, core.cache.revision, counted=chosen is EVERYTHING))
+    return Response(entries=_cut(core, entries, kind, limit, core.cache.revision, counted=chosen is EVERYTHING))
 
 
 async def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> Sequence[Entry]:
@@ -89,12 +91,13 @@ async def select(core: Core, kind: Kind, namespace: str, chosen: Selection) -> S
     return entries if holds is None else [e for e in entries if holds(e.obj)]
 
 
-def _cut(entries: Sequence[Entry], kind: Kind, limit: int, revision: int, *, counted: bool) -> EntryList:
+def _cut(core: Core, entries: Sequence[Entry], kind: Kind, limit: int, revision: int, *, counted: bool) -> EntryList:
     if not limit or len(entries) <= limit:
         return EntryList(kind, entries, revision)
     page = entries[:limit]
     remaining = len(entries) - limit if counted else None
-    return EntryList(kind, page, revision, encode_token(revision, page[-1].key), remaining)
+    token = encode_token(revision, page[-1].key, now=core.clock.now().timestamp())
+    return EntryList(kind, page, revision, token, remaining)
 
 
 async def _page(
@@ -119,21 +122,25 @@ async def _page(
     if chosen.holds is not None:
         holds = chosen.holds
         entries = [e for e in entries if holds(e.obj)]
-    return Response(entries=_cut(entries, kind, limit, revision, counted=chosen is EVERYTHING))
+    return Response(entries=_cut(core, entries, kind, limit, revision, counted=chosen is EVERYTHING))
 
 
-def encode_token(revision: int, key: str) -> str:
-    data = {"v": "meta.k8s.io/v1", "rv": revision, "start": key}
+def encode_token(revision: int, key: str, *, now: float = 0.0) -> str:
+    """`now`: seconds since 1970, from which on it is good for `TOKEN_SECONDS`; a token for the present state (revision -1) has no age."""
+    data = {"v": "meta.k8s.io/v1", "rv": revision, "start": key, "at": int(now)}
     return base64.urlsafe_b64encode(orjson.dumps(data)).rstrip(b"=").decode()
 
 
-def decode_token(token: str) -> tuple[int, str]:
-    """(revision, last key). Raises BadRequest."""
+def decode_token(token: str, *, now: float) -> tuple[int, str]:
+    """(revision, last key). Raises BadRequest, and Expired for a token that is too old."""
     try:
         data = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return int(data["rv"]), str(data["start"])
-    except (ValueError, KeyError, TypeError) as error:
+        revision, key, made = int(data["rv"]), str(data["start"]), int(data.get("at") or 0)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise BadRequest("continue key is not valid: " + str(error)) from error
+    if revision > 0 and now - made > TOKEN_SECONDS:
+        raise ContinueExpired(encode_token(-1, key))
+    return revision, key
 
 
 def _check_match(match: str, version: str, token: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from minik.api.errors import BadRequest, Expired, Timeout
 from minik.server.local import LocalTransport
 from minik.server.representation import negotiate
+from minik.server.verbs.list import TOKEN_SECONDS, decode_token, encode_token
 from minik.server.verbs.watch import Watching
 from tests.support.apiserver import Running
 from tests.unit.server.objects import CONFIGMAPS, MERGE, PODS, configmap, pod, send, status
@@ -62,6 +63,23 @@ async def test_pages_show_one_revision(api: LocalTransport) -> None:
     assert second.resource_version == first.resource_version
     third = await api.list(CONFIGMAPS, query={"limit": "2", "continue": second.continue_})
     assert (names(third.items), third.continue_) == (["c4"], "")
+
+
+async def test_a_list_can_be_continued_for_five_minutes(run: Running) -> None:
+    api = run.local()
+    await fill(api)
+    first = await api.list(CONFIGMAPS, query={"limit": "2"})
+    revision, key = decode_token(first.continue_, now=run.server.core.clock.now().timestamp() + TOKEN_SECONDS - 1)
+    assert (str(revision), key) == (first.resource_version, "configmaps/default/c1")
+    await api.request("DELETE", CONFIGMAPS + "/c2")
+    long_ago = encode_token(revision, key, now=run.server.core.clock.now().timestamp() - TOKEN_SECONDS - 1)
+    with pytest.raises(Expired, match="is too old to display a consistent list result") as caught:
+        await api.list(CONFIGMAPS, query={"limit": "2", "continue": long_ago})
+    assert caught.value.code == 410
+    answer = await status(run, "GET", f"{CONFIGMAPS}?limit=2&continue={long_ago}")
+    second = await api.list(CONFIGMAPS, query={"limit": "2", "continue": answer["metadata"]["continue"]})
+    assert names(second.items) == ["c3", "c4"], "from the present state"
+    assert second.resource_version != first.resource_version
 
 
 async def test_exact_revision(api: LocalTransport) -> None:
