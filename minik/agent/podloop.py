@@ -26,6 +26,7 @@ from minik.agent.observed import ObservedPod, attempt_of, exit_code, has_ended
 from minik.agent.plan import all_containers, grace_period, plan_pod
 from minik.agent.status import pod_status
 from minik.agent.statuspatch import status_patch
+from minik.agent.volumes.payload import shown_of
 from minik.aio import Tasks
 from minik.api import meta
 from minik.api.errors import Conflict, NotFound, StatusError
@@ -78,6 +79,8 @@ class PodWorker:
             return
         # Our own status coming back changes nothing that is planned from.
         is_news = not (_same_but_status(pod, self.pod) and pod.get("status") == self.pod.get("status"))
+        if is_news and shown_of(pod) != shown_of(self.pod):
+            self.memory.prepared = False
         self._take(pod, is_news=is_news)
 
     def _take(self, pod: ROObj, *, is_news: bool) -> None:

@@ -66,6 +66,21 @@ def token_refs(volume: Mapping[str, Any]) -> list[TokenRef]:
     ]
 
 
+def shown_of(pod: ROObj) -> list[Any]:
+    """What the pod's volumes show of the pod itself and what may change while it runs: labels, annotations, resources."""
+    paths: set[str] = set()
+    for volume in pod["spec"].get("volumes") or ():
+        for kind, source, _ in _sources(volume):
+            if kind == "downwardAPI":
+                for item in source.get("items") or ():
+                    paths.add(((item.get("fieldRef") or {}).get("fieldPath") or "resources").partition("[")[0])
+    shown = [pod["metadata"].get(name) for name in ("labels", "annotations") if f"metadata.{name}" in paths]
+    if "resources" in paths:
+        spec = pod["spec"]
+        shown.append([c.get("resources") for c in (*spec["containers"], *(spec.get("initContainers") or ()))])
+    return shown
+
+
 def _sources(volume: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], int | None]]:
     """(kind, source, default mode) of a projection; of a projected volume each of its sources."""
     for kind in ("configMap", "secret", "downwardAPI"):

@@ -402,6 +402,27 @@ async def test_a_command_that_cannot_be_started(node: Node) -> None:
 
 
 @simulated
+async def test_volumes_that_show_the_pod_are_written_again_when_it_changes(node: Node) -> None:
+    written: list[Any] = []
+
+    async def note(pod: ROObj) -> None:
+        written.append((pod["metadata"].get("labels"), pod["metadata"].get("annotations")))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(NoVolumes, "prepare", lambda self, pod, facts: note(pod))
+        item = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels['a']"}}
+        shows = {"name": "down", "projected": {"sources": [{"downwardAPI": {"items": [item]}}]}}
+        node.add(pod(volumes=[shows]))
+        await node.run(1)
+        for metadata in ({"annotations": {"x": "y"}}, {"labels": {"a": "b"}}):
+            obj = meta.draft(node.api.pod("p"))
+            obj["metadata"] |= metadata
+            node.api.put("pods", obj)
+            await node.run(1)
+    assert written[1:] == [({"a": "b"}, {"x": "y"})], "of what it does not show it takes no notice"
+
+
+@simulated
 async def test_volumes_that_fail_hold_the_pod_back(node: Node) -> None:
     async def fail(pod: ROObj, facts: Any) -> None:
         raise VolumeError('configmap "cm" not found')
