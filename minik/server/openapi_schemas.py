@@ -1,7 +1,7 @@
 """OpenAPI schemas of the types in the API tables, for documents of version 2 and 3. Pure; called by `minik.server.openapi`.
 
 The shapes are those of kube-openapi, since clients read them: `kubectl explain` and `apply`, client generators, server-side-apply
-libraries. Prose is not in the tables, so there are no descriptions.
+libraries. Prose is not in the tables, so there are no descriptions but those of `openapi_words.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from minik.api import tables
 from minik.api.meta import Obj
 from minik.api.tables import NO_DEFAULT, FieldFacts
+from minik.server.openapi_words import OF_FIELD, OF_TYPE
 
 Version = Literal[2, 3]
 
@@ -90,8 +91,12 @@ def struct_schema(name: str, version: Version) -> Obj:
         schema["x-kubernetes-group-version-kind"] = [
             {"group": table.group, "version": table.version, "kind": facts.short}
         ]
+    words = OF_FIELD.get(name, {})
     for field in facts.fields:
-        properties[field.name] = _field(field, version)
+        described = {"description": words[field.name]} if field.name in words else {}
+        properties[field.name] = {**_field(field, version), **described}
+    if name in OF_TYPE:
+        schema["description"] = OF_TYPE[name]
     if properties:
         schema["properties"] = dict(sorted(properties.items()))
     required = sorted(f.name for f in facts.fields if f.required)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -147,7 +147,7 @@ def test_watches_of_custom_objects(api: Client) -> None:
     revision = api.do("GET", path)["metadata"]["resourceVersion"]
     query = f"watch=true&resourceVersion={revision}&fieldSelector=metadata.name%3D"
     watches = {name: Watch(api.server, f"{path}?{query}{name}") for name in ("name1", "name2")}
-    changes = {
+    changes: dict[str, Callable[[str], Any]] = {
         "ADDED": lambda name: api.do("POST", path, custom(definition, name, content={"key": "value"}, num=2**63 - 1)),
         "MODIFIED": lambda name: api.do("PATCH", f"{path}/{name}", {"dummy": "test"}, MERGE),
         "DELETED": lambda name: api.do("DELETE", f"{path}/{name}"),
