@@ -10,7 +10,7 @@ import contextlib
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -110,9 +110,9 @@ ANSWERS: dict[str, Callable[[Obj], Obj]] = {
 
 
 @contextlib.contextmanager
-def sample_webhook(directory: Path) -> Iterator[SampleWebhook]:
-    """A webhook that is served for as long as the block lasts."""
-    ending = threading.Event()
+def sample_webhook(directory: Path, more: Mapping[str, Callable[[Obj], Obj]] | None = None) -> Iterator[SampleWebhook]:
+    """A webhook that is served for as long as the block lasts. `more`: answers of a test's own, by path."""
+    answers, ending = {**ANSWERS, **(more or {})}, threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -120,7 +120,7 @@ def sample_webhook(directory: Path) -> Iterator[SampleWebhook]:
             path = self.path.partition("?")[0]
             if path in ("/never", "/late"):
                 ending.wait(LATE if path == "/late" else None)
-            response = {"uid": review["request"]["uid"], **ANSWERS[path](review["request"])}
+            response = {"uid": review["request"]["uid"], **answers[path](review["request"])}
             whole = {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
             body = json.dumps(whole).encode()
             with contextlib.suppress(OSError):  # who asked may have given up

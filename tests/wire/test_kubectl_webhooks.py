@@ -2,66 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import ssl
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minik import pki
-from minik.clock import SystemClock
 from tests.support.kubectl import Kubectl
+from tests.support.sample_webhook import patched, sample_webhook
 
 pytestmark = pytest.mark.kubectl
 
 
-class Hook(BaseHTTPRequestHandler):
-    """`/validate` refuses objects labelled `forbidden`, and warns of all; `/mutate` labels them."""
+def validate(request: dict[str, Any]) -> dict[str, Any]:
+    """Refuses objects with `forbidden` in their data, and warns of all others."""
+    if "forbidden" in request["object"].get("data", {}):
+        return {"allowed": False, "status": {"message": "nobody may write this"}}
+    return {"allowed": True, "warnings": ["somebody is watching"]}
 
-    def do_POST(self) -> None:
-        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        request = review["request"]
-        response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
-        if self.path.startswith("/mutate"):
-            patch = [{"op": "add", "path": "/metadata/labels", "value": {"touched": "yes"}}]
-            response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
-        elif "forbidden" in request["object"].get("data", {}):
-            response |= {"allowed": False, "status": {"message": "nobody may write this"}}
-        else:
-            response["warnings"] = ["somebody is watching"]
-        body = json.dumps(
-            {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
-        ).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
-        pass
+def mutate(_request: dict[str, Any]) -> dict[str, Any]:
+    return patched({"op": "add", "path": "/metadata/labels", "value": {"touched": "yes"}})
 
 
 @pytest.fixture(scope="module")
 def hook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """(its URL, its authority in base64)."""
-    directory, now = Path(tmp_path_factory.mktemp("hook")), SystemClock().now()
-    authority = pki.new_ca(now=now, common_name="hooks")
-    own = pki.new_server_certificate(authority, now=now, names=["127.0.0.1"])
-    (directory / "crt").write_bytes(own.certificate)
-    (directory / "key").write_bytes(own.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "crt", directory / "key")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"https://127.0.0.1:{server.server_port}", base64.b64encode(authority.certificate).decode()
-    server.shutdown()
-    server.server_close()
+    with sample_webhook(tmp_path_factory.mktemp("hook"), {"/validate": validate, "/mutate": mutate}) as served:
+        yield served.url, served.bundle
 
 
 def configuration(kind: str, namespace: str, url: str, bundle: str) -> dict[str, Any]:
