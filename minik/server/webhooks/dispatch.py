@@ -4,7 +4,9 @@
 object of their own (exec, attach, port-forward, proxy, binding, eviction) call `hear`. Mutating hooks are asked one after the other, in
 the order of their configurations' names; validating ones together. What a hook fails to say counts as its `failurePolicy` has it.
 
-A patch is taken for whole objects and for their status; for other subresources it is refused.
+A hook that wants to hear in another version gets the objects in that one, by their kind's conversion webhook if it has one (of policies,
+only validating ones do); what cannot be converted is refused. A patch is taken for whole objects and for their status; for other
+subresources it is refused.
 
 Source: apiserver `pkg/admission/plugin/webhook/{mutating,validating}/dispatcher.go`.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from minik.api import errors
 from minik.api.errors import InternalError, StatusError
@@ -121,27 +123,56 @@ class _Case:
     attributes: Attributes
     subject: Subject
     old: ROObj | None
+    _known: dict[tuple[str, int], tuple[ROObj, ROObj]] = field(default_factory=dict)
+    """(version, id of an object) → (that object, it in that version)."""
+
+    async def in_version(self, version: str, obj: ROObj) -> ROObj:
+        """An object, of any version of the kind, in the one that a hook wants. Raises InternalError if it cannot be converted."""
+        subject, kind = self.subject, self.attributes.kind
+        group, _, given = obj["apiVersion"].rpartition("/")
+        if version == given or group != subject.group:
+            return obj
+        if kind.custom is None or kind.custom.conversion is None:
+            return {**obj, "apiVersion": f"{group}/{version}"}
+        from minik.server.crd.conversion import converted
+
+        known = self._known.get((version, id(obj)))
+        if known is None:
+            [found] = await converted(self.core, kind, kind.custom.conversion, [obj], version)
+            known = self._known[version, id(obj)] = obj, found
+        return known[1]
+
+    async def request(self, version: str, uid: str, obj: ROObj | None) -> Obj:
+        """`request` of the review for a hook that wants to hear in `version`."""
+        if version == self.subject.version:
+            return request_of(self.subject, version, uid, obj, self.old)
+        obj, old = [each and await self.in_version(version, each) for each in (obj, self.old)]
+        return request_of(self.subject, version, uid, obj, old)
 
     def rewritten(self, policies: tuple[Bound, ...], obj: ROObj) -> ROObj:
         """The object as mutating policies want it; the very same if they change nothing."""
 
         def request(version: str, current: ROObj) -> Obj:
-            return request_of(self.subject, version, "", current, self.old)
+            return request_of(subject, version, "", current, self.old)
 
         def namespace() -> ROObj | None:
-            return _namespace(self.core, self.subject, obj, self.old)
+            return _namespace(self.core, subject, obj, self.old)
 
-        return change(self.core, self.attributes.kind, policies, self.subject, request, namespace, obj, self.old)
+        subject, kind = self.subject, self.attributes.kind
+        if kind.custom is not None and kind.custom.conversion is not None:
+            subject = replace(subject, other_versions=())
+        return change(self.core, kind, policies, subject, request, namespace, obj, self.old)
 
     async def judge(self, policies: tuple[Bound, ...], hooks: Sequence[Hook], obj: ROObj | None) -> None:
         """Ask validating policies, then validating hooks, these all at once; the first no in their order is raised."""
         if policies:
-            judge(
-                self.core, self.attributes, policies, self.subject,
-                lambda version: request_of(self.subject, version, "", obj, self.old),
-                lambda: _namespace(self.core, self.subject, obj, self.old),
-                (obj, self.old),
-            )  # fmt: skip
+
+            def namespace() -> ROObj | None:
+                return _namespace(self.core, self.subject, obj, self.old)
+
+            versions = {bound.version(self.subject, namespace, obj, self.old) for bound in policies} - {None}
+            requests = {version: await self.request(version, "", obj) for version in versions if version}
+            judge(self.core, self.attributes, policies, self.subject, requests.__getitem__, namespace, (obj, self.old))
         asked = (self.ask(hook, obj) for hook in hooks)
         for said in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(said, BaseException):
@@ -156,20 +187,14 @@ class _Case:
         if subject.operation == "CONNECT" or subject.subresource not in _PATCHABLE:
             self._fail(hook, f"patches of {subject.resource}/{subject.subresource} are not supported")
             return obj
+        shown = await self.in_version(wanted_version(hook, subject) or subject.version, obj)
         try:
-            patched = apply_json_patch(self._shown(hook, obj), answer.patch)
+            patched = apply_json_patch(shown, answer.patch)
         except StatusError as error:
             self._fail(hook, error.message)
             return obj
-        patched["apiVersion"] = obj["apiVersion"]
-        return obj if patched == obj else patched
-
-    def _shown(self, hook: Hook, obj: ROObj) -> ROObj:
-        """The object in the version that the hook was shown it in."""
-        version = wanted_version(hook, self.subject)
-        if version is None or version == self.subject.version:
-            return obj
-        return {**obj, "apiVersion": f"{self.subject.group}/{version}"}
+        patched["apiVersion"] = shown["apiVersion"]
+        return obj if patched == shown else await self.in_version(subject.version, patched)
 
     async def ask(self, hook: Hook, obj: ROObj | None) -> Answer | None:
         """The hook's consent; None if it does not care, or if its failing is to be ignored. Raises its refusal."""
@@ -177,7 +202,7 @@ class _Case:
         version = wanted_version(hook, subject)
         if version is None or not selects(hook, subject, _namespace(core, subject, obj, self.old), (obj, self.old)):
             return None
-        request = request_of(subject, version, core.entropy.uid(), obj, self.old)
+        request = await self.request(version, core.entropy.uid(), obj)
         try:
             if not meets(hook, request):
                 return None
@@ -240,6 +265,6 @@ def _subject(core: Core, attributes: Attributes, options: Obj | None = None) -> 
 
 def _other_versions(core: Core, attributes: Attributes) -> tuple[str, ...]:
     kind = attributes.kind
-    if kind.custom is None or kind.custom.conversion is not None:
+    if kind.custom is None:
         return ()
     return tuple(k.version for k in core.registry if k.resource == kind.resource and k.version != kind.version)

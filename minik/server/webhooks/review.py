@@ -36,7 +36,8 @@ class Answer:
 def request_of(subject: Subject, version: str, uid: str, obj: ROObj | None, old: ROObj | None) -> Obj:
     """`request` of the review. `version`: that of the resource which the hook wants; the objects are named accordingly."""
     group, _, asked = subject.api_version.rpartition("/")
-    shown = version if version != subject.version else asked
+    is_own = subject.api_version == (f"{subject.group}/{subject.version}" if subject.group else subject.version)
+    shown = version if is_own else asked  # a Scale is the same in every version of what is scaled
     kind = {"group": group, "version": shown, "kind": subject.kind}
     resource = {"group": subject.group, "version": version, "resource": subject.resource}
     user: Obj = {"username": subject.user.name, "groups": sorted(subject.user.groups)}

@@ -13,10 +13,13 @@ import pytest
 from aiohttp import web
 
 from minik import pki
-from minik.api.errors import InternalError, Invalid
+from minik.api.errors import InternalError, Invalid, StatusError
 from minik.api.meta import Obj
 from minik.client.client import Client
 from minik.clock import SystemClock
+from minik.server.request import User
+from minik.server.webhooks.matching import Subject
+from minik.server.webhooks.review import request_of
 from tests.support.apiserver import running
 from tests.support.e2e import row
 
@@ -53,8 +56,14 @@ class World:
         "result": {"status": "Success"}, "convertedObjects": [swap(obj, version) for obj in objects],
     }  # fmt: skip
 
+    admit: Callable[[Obj], Obj] = lambda _request: {"allowed": True}
+    """`request` of an AdmissionReview → `response` without its uid."""
+
     async def answer(self, request: web.Request) -> web.Response:
         review = await request.json()
+        if request.path == "/admit":
+            response = {"uid": review["request"]["uid"], **self.admit(review["request"])}
+            return web.json_response({**review, "response": response})
         asked = review["request"]
         self.calls.append(asked["objects"])
         response = {"uid": asked["uid"], **self.convert(asked["objects"], asked["desiredAPIVersion"])}
@@ -100,7 +109,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with running() as run:
         made = World(Client(run.local(), run.server.registry))
         app = web.Application()
-        app.router.add_route("POST", "/convert", made.answer)
+        app.router.add_route("POST", "/{rest}", made.answer)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
@@ -263,3 +272,65 @@ async def test_a_definition_that_goes_needs_no_converter(world: World) -> None:
     await world.client.delete(CRDS, "things.example.com")
     await world.request("DELETE", "v2", "/t")
     assert (await world.request("GET", "v2"))["items"] == []
+
+
+async def test_admission_hooks_hear_in_the_version_that_they_want(world: World) -> None:
+    """matchPolicy Equivalent: who names v2 hears of writes in v1 too, in v2, and what it changes is converted back."""
+    heard: list[Obj] = []
+
+    def admit(request: Obj) -> Obj:
+        heard.append(request)
+        patch = base64.b64encode(b'[{"op": "replace", "path": "/port", "value": "9"}]').decode()
+        return {"allowed": request["object"]["host"] != "bad", "patchType": "JSONPatch", "patch": patch}
+
+    world.admit = admit
+    hook = {
+        "name": "things.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        "clientConfig": {"url": world.url.replace("/convert", "/admit"), "caBundle": world.bundle},
+        "rules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": ["example.com"], "apiVersions": ["v2"], "resources": ["things"]}],
+    }  # fmt: skip
+    resource = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+    await world.client.create(resource, {"metadata": {"name": "hooks"}, "webhooks": [hook]})
+    made = await world.make("t")
+    assert (made["apiVersion"], made["hostPort"]) == ("example.com/v1", "a:9")
+    merge = "application/merge-patch+json"
+    changed = await world.request("PATCH", "v1", "/t", {"hostPort": "b:2"}, content_type=merge)
+    assert changed["hostPort"] == "b:9"
+    first, second = heard
+    assert (first["kind"]["version"], first["requestKind"]["version"]) == ("v2", "v1")
+    assert (first["object"]["apiVersion"], first["object"]["host"], first["oldObject"]) == ("example.com/v2", "a", None)
+    assert (second["object"]["host"], second["oldObject"]["host"], second["oldObject"]["port"]) == ("b", "a", "9")
+    with pytest.raises(StatusError, match="denied the request"):
+        await world.request("PATCH", "v1", "/t", {"hostPort": "bad:2"}, content_type=merge)
+    world.convert = lambda _objects, _version: {"result": {"status": "Failed"}}
+    with pytest.raises(InternalError, match="conversion webhook for "):
+        await world.make("u")
+
+
+async def test_validating_policies_hear_in_the_version_that_they_want(world: World) -> None:
+    group = "admissionregistration.k8s.io"
+    rule = {"operations": ["CREATE"], "apiGroups": ["example.com"], "apiVersions": ["v2"], "resources": ["things"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "object.host != 'a'", "message": "a is taken"}],
+    }
+    await world.client.create(f"validatingadmissionpolicies.{group}", {"metadata": {"name": "p"}, "spec": spec})
+    binding = {"policyName": "p", "validationActions": ["Deny"]}
+    await world.client.create(
+        f"validatingadmissionpolicybindings.{group}", {"metadata": {"name": "b"}, "spec": binding}
+    )
+    with pytest.raises(StatusError, match="a is taken"):
+        await world.make("t")
+
+
+def test_a_scale_is_a_scale_in_every_version() -> None:
+    subject = Subject(
+        operation="UPDATE", group="example.com", version="v1", resource="things", subresource="scale", kind="Scale",
+        api_version="autoscaling/v1", is_namespaced=True, namespace="default", name="t", user=User("a"), options={},
+        other_versions=("v2",),
+    )  # fmt: skip
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "t"}, "spec": {"replicas": 1}}
+    request = request_of(subject, "v2", "u", scale, scale)
+    assert request["kind"] == request["requestKind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    assert (request["resource"]["version"], request["requestResource"]["version"]) == ("v2", "v1")
+    assert request["object"] == request["oldObject"] == scale
