@@ -28,6 +28,7 @@ class Case:
     """Each is mounted at /etc/<its name>, or as `mounts` says."""
     mounts: Sequence[Obj] = ()
     container: Obj = field(default_factory=dict)
+    """Fields of the container; None for one that is to be left out."""
     spec: Obj = field(default_factory=dict)
     metadata: Obj = field(default_factory=dict)
 
@@ -36,6 +37,7 @@ class Case:
         container = {
             "name": "test", "image": BUSYBOX, "command": ["sh", "-c", self.script], "volumeMounts": mounts, **self.container,
         }  # fmt: skip
+        container = {key: value for key, value in container.items() if value is not None}
         spec = {"restartPolicy": "Never", "volumes": list(self.volumes), "containers": [container], **self.spec}
         return {"metadata": {"name": self.name, **self.metadata}, "spec": spec}
 

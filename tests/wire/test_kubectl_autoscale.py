@@ -98,11 +98,12 @@ def test_autoscale(web: Kubectl, namespace: str) -> None:
     bounds = itertools.cycle((5, 6))
 
     def scaled() -> bool:
-        """Each change of its spec has it look again, so that the test need not wait until it does so by itself."""
+        """Each change of its spec has it look again, so that the test need not wait until it does so by itself. Not too often: as long
+        as it misses metrics it says so in two Events each time, and after 25 it has to be silent for minutes."""
         web("patch", "hpa", "web", "--type=merge", "-p", json.dumps({"spec": {"maxReplicas": next(bounds)}}))
         return replicas(web) == 2
 
-    until(scaled, "150m of 200m with 50 % wanted is for two", every=1)
+    until(scaled, "150m of 200m with 50 % wanted is for two", every=5)
     shown = until(lambda: "/50%" in web("get", "hpa") and rows(web("get", "hpa")), "a row")
     assert shown[0] == ["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"]
     assert shown[1][:3] == ["web", "Deployment/web", "cpu:"]
