@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import OneNode, pod
+from tests.support.e2e import row
 from tests.support.kubectl import Kubectl
 from tests.support.process import fetch, until
 
@@ -94,6 +95,7 @@ def test_run_attached(each_kubectl: Kubectl) -> None:
     assert "said hello" in out
 
 
+@row("Ephemeral Container Creation")
 def test_debug(each_kubectl: Kubectl) -> None:
     """A container beside the pod's own ones that sees the processes of the one it is aimed at."""
     run_pod(each_kubectl, "echo the mark is here > /tmp/mark; exec sleep 7777")
