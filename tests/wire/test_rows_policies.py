@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.e2e import Client, Obj, row
+from tests.support.kubectl import Kubectl
 from tests.support.process import Server
 from tests.wire.test_rows_objects import check_operations
 
@@ -113,6 +114,25 @@ def test_a_policy_mutates_deployments(api: Client, note: str) -> None:
     made = api.create("deployments", workload("test-deployment", 2))
     assert made["metadata"]["annotations"][note] == "admission-policy"
     forget(api, "mutating")
+
+
+def test_kubectl_is_told_why(kubectl: Kubectl, namespace: str) -> None:
+    name = f"{namespace}.example.com"
+    selector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    spec = {
+        "matchConstraints": {"resourceRules": [DEPLOYMENTS], **selector},
+        "validations": [{"expression": "object.spec.replicas <= 2", "message": "at most two"}],
+    }  # fmt: skip
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    bound = {"policyName": name, "validationActions": ["Deny"]}
+    kubectl.apply({**kind, "kind": "ValidatingAdmissionPolicy", "spec": spec})
+    kubectl.apply({**kind, "kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
+    words = ("create", "deployment", "web", "--image=registry.test/web:1")
+    why = f"ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: at most two"
+    assert why in kubectl.fails(*words, "--replicas=3")
+    assert kubectl(*words, "--replicas=2") == "deployment.apps/web created\n"
+    assert kubectl("get", "validatingadmissionpolicies", name, "--no-headers").split()[1:3] == ["1", "<unset>"]
+    kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
 
 
 @row("ValidatingAdmissionPolicy API")

@@ -27,7 +27,8 @@ CONDITION, TEXT, VALUE = (Environment(_NAMES, returns) for returns in ("bool", "
 _PARAMETRIC = {
     returns: Environment(_WITH_PARAMS, returns) for returns in ("bool", "string", "dyn")
 }  # by the type that comes out
-_VARIABLE = re.compile(r"\bvariables\s*\.\s*([A-Za-z_]\w*)")
+_VARIABLE = re.compile(r"(?<![\w.])variables\s*\.\s*\??\s*([A-Za-z_]\w*)")
+_DOT = re.compile(r"\.\s+")
 _TOKEN = re.compile(
     r"""(?P<skip>[rRbB]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|//[^\n]*)"""
     r"""|(?P<struct>(?<![\w.])(?:Object(?:\s*\.\s*\w+)*|JSONPatch)\s*\{)"""
@@ -46,8 +47,9 @@ def environment(returns: str, *, params: bool) -> Environment:
 
 
 def variables_in(expression: str) -> list[str]:
-    """The names that it takes from `variables`, each once."""
-    return list(dict.fromkeys(_VARIABLE.findall(expression)))
+    """The names that it takes from `variables`, each once; texts and comments are none of it, nor are fields of that name."""
+    plain = _TOKEN.sub(lambda found: '""' if found["skip"] else found[0], expression)
+    return list(dict.fromkeys(_VARIABLE.findall(_DOT.sub(".", plain))))
 
 
 def what_is_wrong(expression: str, where: Environment, variables: Collection[str] = ()) -> str:

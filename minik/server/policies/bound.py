@@ -78,6 +78,11 @@ class Bound:
         """What cannot be evaluated counts as consent."""
         return self.spec.get("failurePolicy") == "Ignore"
 
+    @property
+    def is_reinvoked(self) -> bool:
+        """It is asked again if others changed the object after it."""
+        return self.spec.get("reinvocationPolicy") == "IfNeeded"
+
     def version(
         self, subject: Subject, namespace: Callable[[], ROObj | None], obj: ROObj | None, old: ROObj | None
     ) -> str | None:

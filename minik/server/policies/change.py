@@ -7,7 +7,7 @@ from typing import Any
 
 from minik.api.admissionregistration_v1.mutatingadmissionpolicy import PATCHES
 from minik.api.cel import CelError
-from minik.api.errors import StatusError, forbidden
+from minik.api.errors import Forbidden, StatusError
 from minik.api.kind import Kind
 from minik.api.meta import Obj, ROObj
 from minik.server.apply.types import Type, type_of_kind
@@ -17,6 +17,8 @@ from minik.server.patch.json import apply_json_patch
 from minik.server.policies.bound import Bound
 from minik.server.policies.evaluate import Case, Failure, cases
 from minik.server.webhooks.matching import Subject
+
+_FAILURES = (Failure, CelError, StatusError)
 
 
 def change(
@@ -37,13 +39,16 @@ def change(
         if version is None:
             return current
         try:
-            for case in cases(core, bound, subject, request(version, current), namespace()):
+            around = None if subject.is_namespace else namespace()
+            for case in cases(core, bound, subject, request(version, current), around):
                 if case.applies():
                     current = _mutated(case, kind, current)
-        except (Failure, CelError, StatusError) as error:
+        except _FAILURES as error:
             if not bound.is_ignored:
                 why = f"policy '{bound.policy}' with binding '{bound.name}' denied request: {error}"
-                raise forbidden(subject.resource, subject.group, subject.name, why) from error
+                refusal = Forbidden(why, details={})
+                refusal.status_reason = "Invalid"
+                raise refusal from error
         return current
 
     changed_last = -1
@@ -52,26 +57,35 @@ def change(
         if made is not obj:
             obj, changed_last = made, number
     for number, bound in enumerate(policies):
-        if bound.spec.get("reinvocationPolicy") == "IfNeeded" and number < changed_last:
+        if bound.is_reinvoked and number < changed_last:
             obj = asked(bound, obj)
     return obj
 
 
 def _mutated(case: Case, kind: Kind, obj: ROObj) -> ROObj:
-    """Raises CelError, Failure and StatusError."""
+    """The object with all mutations of the policy but those that fail and may be ignored. Raises CelError, Failure and StatusError."""
     made = obj
     for mutation in case.bound.spec.get("mutations") or ():
-        expression = mutation[PATCHES[mutation["patchType"]]]["expression"]
-        value = case.changed(made).value(expression, "dyn")
-        if mutation["patchType"] == "JSONPatch":
-            if not isinstance(value, list):
-                raise Failure("a JSONPatch expression must evaluate to a list of JSONPatch")
-            made = apply_json_patch(made, value)
-        else:
-            made = _applied(made, value, type_of_kind(kind))
-        if not isinstance(made, dict) or any(made.get(name) != obj.get(name) for name in ("apiVersion", "kind")):
-            raise Failure("apiVersion and kind may not be changed")
+        try:
+            made = _with(mutation, case.changed(made), kind, made)
+        except _FAILURES:
+            if not case.bound.is_ignored:
+                raise
     return obj if made == obj else made
+
+
+def _with(mutation: Mapping[str, Any], case: Case, kind: Kind, obj: ROObj) -> ROObj:
+    value = case.value(mutation[PATCHES[mutation["patchType"]]]["expression"], "dyn")
+    made: Any
+    if mutation["patchType"] == "JSONPatch":
+        if not isinstance(value, list):
+            raise Failure("a JSONPatch expression must evaluate to a list of JSONPatch")
+        made = apply_json_patch(obj, value)
+    else:
+        made = _applied(obj, value, type_of_kind(kind))
+    if not isinstance(made, dict) or any(made.get(name) != obj.get(name) for name in ("apiVersion", "kind")):
+        raise Failure("apiVersion and kind may not be changed")
+    return made
 
 
 def _applied(obj: ROObj, config: Any, type_: Type) -> Obj:

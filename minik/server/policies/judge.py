@@ -27,6 +27,8 @@ class Finding:
 
     message: str
     reason: str = "Invalid"
+    is_configuration: bool = False
+    """The policy cannot be gone by as it is: a refusal, whatever the binding's actions are."""
 
 
 def judge(
@@ -45,11 +47,12 @@ def judge(
         if version is None:
             continue
         actions = bound.binding.get("validationActions") or ()
-        for finding in _findings(core, bound, subject, request(version), namespace()):
+        around = None if subject.is_namespace else namespace()
+        for finding in _findings(core, bound, subject, request(version), around):
             where = f"ValidatingAdmissionPolicy '{bound.policy}' with binding '{bound.name}'"
-            if "Warn" in actions:
+            if "Warn" in actions and not finding.is_configuration:
                 attributes.warnings.append(f"Validation failed for {where}: {finding.message}")
-            if "Deny" in actions and refusal is None:
+            if ("Deny" in actions or finding.is_configuration) and refusal is None:
                 refusal = _refusal(subject, f"{where} denied request: {finding.message}", finding.reason)
     if refusal is not None:
         raise refusal
@@ -59,12 +62,20 @@ def _findings(
     core: Core, bound: Bound, subject: Subject, request: Mapping[str, Any], namespace: ROObj | None
 ) -> Iterator[Finding]:
     try:
-        for case in cases(core, bound, subject, request, namespace):
-            if case.applies():
-                yield from _of_case(case)
+        found = list(cases(core, bound, subject, request, namespace))
     except Failure as error:
         if not bound.is_ignored:
-            yield Finding(f"failed to configure binding: {error}")
+            yield Finding(f"failed to configure binding: {error}", is_configuration=True)
+        return
+    for case in found:
+        try:
+            applies = case.applies()
+        except Failure as error:
+            if not bound.is_ignored:
+                yield Finding(str(error))
+            continue
+        if applies:
+            yield from _of_case(case)
 
 
 def _of_case(case: Case) -> Iterator[Finding]:
@@ -78,6 +89,23 @@ def _of_case(case: Case) -> Iterator[Finding]:
             continue
         if holds is not True:
             yield Finding(_message(case, validation), validation.get("reason") or "Invalid")
+    for annotation in case.bound.spec.get("auditAnnotations") or ():
+        why = _wrong_annotation(case, annotation["valueExpression"].strip())
+        if why and not case.bound.is_ignored:
+            yield Finding(why, is_configuration=True)
+
+
+def _wrong_annotation(case: Case, expression: str) -> str:
+    """There is no audit log to put it into, but one that has no value is a failure of the policy."""
+    try:
+        value = case.value(expression, "dyn")
+    except CelError as error:
+        return f"valueExpression '{expression}' resulted in error: {error}"
+    if value is None or isinstance(value, str):
+        return ""
+    return (
+        f"valueExpression '{expression}' resulted in unsupported return type. Return type must be either string or null"
+    )
 
 
 def _message(case: Case, validation: Mapping[str, Any]) -> str:

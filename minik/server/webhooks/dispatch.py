@@ -80,6 +80,9 @@ class Webhooks:
         for number, hook in enumerate(self._hooks.mutating):
             if hook.is_reinvoked and number < changed_last:
                 obj = await case.changed(hook, obj)
+        again = tuple(each for each in self._policies.mutating if each.is_reinvoked) if changed_last >= 0 else ()
+        if again and case.subject.subresource in _PATCHABLE:
+            obj = case.rewritten(again, obj)
         return draft if obj is first else dict(obj)
 
     async def validate(self, core: Core, attributes: Attributes, draft: ROObj, old: ROObj | None) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from minik.api import cel
 from minik.api.admissionregistration_v1.expressions import as_maps
-from minik.api.errors import Forbidden, Invalid, StatusError
+from minik.api.errors import Invalid, StatusError
 from minik.api.meta import Obj
 from minik.client.client import Client
 from tests.support.apiserver import running
@@ -221,6 +221,55 @@ async def test_parameters_come_from_objects(client: Client) -> None:
     await config_map(client, "big", {"a": "", "b": ""})
 
 
+async def test_texts_and_fields_called_variables_are_none(client: Client) -> None:
+    await policy(client, "true || 'see variables.foo' == '' // variables.bar", name="text")
+    await policy(client, "!has(object.spec) || object.spec. variables.foo == 1", name="field")
+    await config_map(client)
+
+
+async def test_conditions_and_annotations_without_a_value_refuse(client: Client) -> None:
+    await policy(client, "true", matchConditions=[{"name": "c", "expression": "object.data.zz == 'y'"}])
+    message = (await refused(client, data={"a": ""})).message
+    assert message.endswith("denied request: match condition 'c' resulted in error: no such key: zz")
+    await client.delete(f"validatingadmissionpolicies.{GROUP}", "p")
+    annotations = [{"key": "k", "valueExpression": "object.data.zz"}]
+    await policy(client, "true", name="q", actions="Audit", auditAnnotations=annotations)
+    assert "valueExpression 'object.data.zz' resulted in error" in (await refused(client, data={"a": ""})).message
+    await config_map(client, data={"zz": "x"})
+
+
+async def test_a_namespace_is_in_none(client: Client) -> None:
+    rule = {**CONFIG_MAPS, "resources": ["namespaces", "configmaps"]}
+    expression = "has(object.data) ? namespaceObject.metadata.name == 'default' : namespaceObject == null"
+    await policy(client, expression, matchConstraints={"resourceRules": [rule]})
+    await client.create("namespaces", {"metadata": {"name": "n"}})
+    await config_map(client, data={"a": ""})
+
+
+async def test_one_failing_mutation_is_passed_over_alone(client: Client) -> None:
+    expressions = ("Object{data: {'a': '1'}}", "Object{data: {'b': object.data.zz}}", "Object{data: {'c': '3'}}")
+    await mutation(client, *expressions, failurePolicy="Ignore")
+    assert (await config_map(client, data={"q": ""}))["data"] == {"q": "", "a": "1", "c": "3"}
+
+
+async def test_a_policy_without_its_parameters_refuses_whatever_the_actions(client: Client) -> None:
+    ref = {"name": "none", "parameterNotFoundAction": "Deny"}
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    await policy(client, "true", paramKind=kind, actions="Warn", binding={"paramRef": ref})
+    assert "failed to configure binding: no params found" in (await refused(client)).message
+
+
+async def test_a_parameter_without_an_answer_does_not_hide_the_others(client: Client) -> None:
+    await config_map(client, "first", {"other": ""}, labels={"limits": "yes"})
+    await config_map(client, "second", {"on": "yes"}, labels={"limits": "yes"})
+    ref = {"selector": {"matchLabels": {"limits": "yes"}}, "parameterNotFoundAction": "Deny"}
+    await policy(
+        client, "false", paramKind={"apiVersion": "v1", "kind": "ConfigMap"}, failurePolicy="Ignore",
+        matchConditions=[{"name": "on", "expression": "params.data.on == 'yes'"}], binding={"paramRef": ref},
+    )  # fmt: skip
+    await refused(client)
+
+
 async def test_policies_do_not_keep_themselves_from_being_mended(client: Client) -> None:
     every = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["*"]}
     await policy(client, "false", matchConstraints={"resourceRules": [every]})
@@ -272,9 +321,13 @@ async def test_lists_merge_by_key_and_defaults_come_after(client: Client) -> Non
 )
 async def test_changes_that_cannot_be_made(client: Client, expression: str, why: str) -> None:
     await mutation(client, expression)
-    with pytest.raises(Forbidden) as caught:
+    with pytest.raises(StatusError) as caught:
         await config_map(client)
-    assert "policy 'm' with binding 'm-b' denied request" in caught.value.message and why in caught.value.message
+    assert (
+        caught.value.message.startswith("policy 'm' with binding 'm-b' denied request: ")
+        and why in caught.value.message
+    )
+    assert (caught.value.status_code, caught.value.status_reason) == (403, "Invalid")
     await client.patch(f"mutatingadmissionpolicies.{GROUP}", "m", "", {"spec": {"failurePolicy": "Ignore"}})
     assert (await config_map(client))["metadata"]["name"] == "a"
 

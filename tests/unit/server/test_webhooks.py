@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from minik import pki
-from minik.api import meta
+from minik.api import cel, meta
 from minik.api.errors import BadRequest, Forbidden, InternalError, Invalid, StatusError
 from minik.api.meta import Obj
 from minik.client.client import Client
@@ -408,3 +408,21 @@ async def test_configurations_that_are_wrong(world: World, resource: str, change
         await world.configure(resource, {**world.hook("/x", rule("CREATE", "pods")), **change})
     assert isinstance(refused.value, (Invalid, BadRequest)) and why in refused.value.message, refused.value.message
     assert not (await world.client.list(resource)).items
+
+
+@pytest.mark.skipif(not cel.available(), reason=cel.MISSING)
+async def test_policies_are_asked_again_if_hooks_changed_the_object(world: World) -> None:
+    count = {"expression": "Object{data: {'seen': string(size(object.data))}}"}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule("CREATE", "configmaps")]}, "reinvocationPolicy": "IfNeeded",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": count}],
+    }  # fmt: skip
+    group = "admissionregistration.k8s.io"
+    await world.client.create(f"mutatingadmissionpolicies.{group}", {"metadata": {"name": "count"}, "spec": spec})
+    binding = {"metadata": {"name": "count"}, "spec": {"policyName": "count"}}
+    await world.client.create(f"mutatingadmissionpolicybindings.{group}", binding)
+    world.answers["/more"] = patching({"op": "add", "path": "/data/more", "value": "x"})
+    await world.configure(MUTATING, world.hook("/more", rule("CREATE", "configmaps")))
+    made = await world.config_map(a="1")
+    assert made["data"] == {"a": "1", "more": "x", "seen": "3"}
+    assert world.asked[0][1]["object"]["data"]["seen"] == "1", "policies come first"
