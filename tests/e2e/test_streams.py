@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.e2e.conftest import OneNode, pod
 from tests.support.e2e import row
 from tests.support.kubectl import Kubectl
-from tests.support.process import fetch, until
+from tests.support.process import dial, fetch, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.kubectl]
 
@@ -35,6 +36,44 @@ def test_logs(each_kubectl: Kubectl) -> None:
     )
     assert each_kubectl("logs", "p", "--since=1h").splitlines()[-1] == "later"
     assert each_kubectl("logs", "p", "--limit-bytes=5") in ("first", "error")
+
+
+def messages(one: OneNode, path: str, protocol: str) -> list[bytes]:
+    """What the server sends over a WebSocket until it closes it (RFC 6455; frames of servers are not masked)."""
+    plain = dial("127.0.0.1", one.server.port, netns=one.server.netns)
+    with one.server.context().wrap_socket(plain, server_hostname="127.0.0.1") as sock, sock.makefile("rwb") as stream:
+        lines = [
+            f"GET {path} HTTP/1.1", "Host: minik", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", f"Sec-WebSocket-Protocol: {protocol}", "", "",
+        ]  # fmt: skip
+        stream.write("\r\n".join(lines).encode())
+        stream.flush()
+        head = []
+        while line := stream.readline().strip():
+            head.append(line.decode())
+        assert head[0].startswith("HTTP/1.1 101 ") and f"Sec-WebSocket-Protocol: {protocol}" in head, head
+        found = []
+        while True:
+            opcode, length = stream.read(2)
+            if length == 126:
+                length = int.from_bytes(stream.read(2), "big")
+            data = stream.read(length)
+            if opcode & 15 == 8:
+                return found
+            found.append(data)
+
+
+@row("Pods, logs from websockets", "Pods, remote command execution over websocket")
+def test_logs_and_commands_over_web_sockets(kubectl: Kubectl, one: OneNode, namespace: str) -> None:
+    run_pod(kubectl, "echo container is alive; sleep 1d")
+    until(lambda: kubectl("logs", "p"), "its line")
+    path = f"/api/v1/namespaces/{namespace}/pods/p"
+    assert b"".join(messages(one, f"{path}/log?container=c", "binary.k8s.io")) == b"container is alive\n"
+    text = messages(one, f"{path}/log", "base64.binary.k8s.io")
+    assert b"".join(map(base64.b64decode, text)) == b"container is alive\n"
+    command = "exec?stdout=1&stderr=1&container=c&command=echo&command=remote+execution+test"
+    got = messages(one, f"{path}/{command}", "channel.k8s.io")
+    assert b"".join(each[1:] for each in got if each[:1] == b"\x01") == b"remote execution test\n"
 
 
 def test_logs_previous(each_kubectl: Kubectl) -> None:

@@ -1,4 +1,4 @@
-"""GET pods/log: the node's answer as plain text, as it comes (core/v1 PodLogOptions)."""
+"""GET pods/log: the node's answer as plain text, as it comes, or over a WebSocket (core/v1 PodLogOptions)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from minik.clock import Clock
 from minik.link.mux import LinkClosed, Stream
 from minik.link.requests import LogRequest
 from minik.server.request import Request, Response
+from minik.server.streams.reading import send_frames
 from minik.server.streams.target import container_name, container_status, node_name
+from minik.server.streams.upgrade import is_websocket
 from minik.server.tunnel import Links
 
 
@@ -112,7 +114,10 @@ async def read_log(request: Request, pod: ROObj, *, links: Links, clock: Clock) 
         first = await anext(chunks, b"")  # so that a refusal of the node is an error and not an empty log
     except LinkClosed as error:
         raise BadRequest(str(error)) from error
-    return Response(stream=_with_first(first, chunks, stream), content_type="text/plain")
+    text = _with_first(first, chunks, stream)
+    if request.http is not None and is_websocket(request):
+        return Response(http=await send_frames(request, text, lambda: stream.close("the client went away")))
+    return Response(stream=text, content_type="text/plain")
 
 
 async def _chunks(stream: Stream) -> AsyncIterator[bytes]:
