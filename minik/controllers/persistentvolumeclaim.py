@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from minik.api import meta
-from minik.api.core_v1 import nodes, volumes
+from minik.api.core_v1 import nodes, pods, volumes
 from minik.api.errors import AlreadyExists, NotFound
 from minik.api.meta import Key, Obj, ROObj
 from minik.api.storage_v1 import storageclass
-from minik.client.controller import DONE, Context, Controller, Result, Scope, can, maps_with
+from minik.client.controller import DONE, Context, Controller, Result, Scope, can, maps, maps_with
 from minik.controllers.common.bind_plan import BindPlan, plan_bind
 from minik.controllers.common.node_directories import plan_directory
 from minik.controllers.common.volume_index import BY_CLAIM, BY_CLASS, by_claim, by_class
@@ -24,6 +24,7 @@ from minik.controllers.common.volume_promises import Promises
 CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", storageclass.RESOURCE
 _PENDING = "minik.pending-claims"
 _BY_VOLUME = "minik.claims-of-volume"
+_UNPLACED = "minik.unplaced-pods-of-claim"
 _VOLUME = "/volume"
 """In place of a namespace, in the keys of free volumes."""
 _NO_CLASS = "-"
@@ -81,7 +82,8 @@ def _choose(
         if not volumes.volume_name(claim):
             free = known.by_index(BY_CLASS, volumes.class_of(claim))
             candidates += [each for each in free if not promises.is_promised(meta.name(each))]
-        plan = plan_bind(claim, volume, candidates, classes)
+        waiting = sorted(meta.name(pod) for pod in ctx.cache("pods").by_index(_UNPLACED, str(key)))
+        plan = plan_bind(claim, volume, candidates, classes, waiting)
         if plan.volume is not None:
             chosen = meta.name(plan.volume)
             if volumes.claim_ref(plan.volume) is None and not promises.is_promised(chosen):
@@ -292,6 +294,29 @@ def _waits_for_any_node(scope: Scope, node: ROObj) -> Iterable[Key]:
     return {meta.key(claim) for name in names for claim in scope.cache(CLAIMS).by_index(_PENDING, name)}
 
 
+def _unplaced(pod: ROObj) -> Iterable[str]:
+    """namespace/name of every claim of a pod that has no node yet."""
+    return [str(key) for key in _claims_of(pod)] if not pods.is_scheduled(pod) and not pods.is_finished(pod) else ()
+
+
+def _claims_of(pod: ROObj) -> Iterable[Key]:
+    return [Key(meta.namespace(pod), name) for name in pods.claim_names(pod)]
+
+
+def _claims_without_node(pod: ROObj) -> Iterable[Key]:
+    """Claims that wait for a pod which fits no node: worth an Event. Of most pods the scheduler finds one at once."""
+    return _claims_of(pod) if not pods.is_scheduled(pod) and _is_refused(pod) else ()
+
+
+def _is_refused(pod: ROObj) -> bool:
+    condition = meta.condition(pod, "PodScheduled")
+    return condition is not None and condition.get("status") == "False"
+
+
+def _becomes_refused(old: ROObj, new: ROObj) -> bool:
+    return _is_refused(new) and not _is_refused(old)
+
+
 def _becomes_usable(old: ROObj, new: ROObj) -> bool:
     return nodes.is_ready(old) != nodes.is_ready(new) or nodes.is_schedulable(old) != nodes.is_schedulable(new)
 
@@ -303,10 +328,12 @@ CONTROLLER = Controller(
         maps_with(VOLUMES, _of_volume),
         maps_with(CLASSES, _of_class),
         maps_with("nodes", _waits_for_any_node, when=_becomes_usable),
+        maps("pods", _claims_without_node, when=_becomes_refused),
     ],
     reconcile=reconcile,
     indexes={
         CLAIMS: {_PENDING: _pending, _BY_VOLUME: _by_volume},
+        "pods": {_UNPLACED: _unplaced},
         VOLUMES: {BY_CLASS: by_class, BY_CLAIM: by_claim},
     },
     state=lambda setup: Promises(setup.enqueue),

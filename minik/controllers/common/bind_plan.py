@@ -34,9 +34,17 @@ class BindPlan:
 
 
 def plan_bind(
-    claim: ROObj, volume: ROObj | None, candidates: Sequence[ROObj], classes: Mapping[str, ROObj]
+    claim: ROObj,
+    volume: ROObj | None,
+    candidates: Sequence[ROObj],
+    classes: Mapping[str, ROObj],
+    waiting: Sequence[str] = (),
 ) -> BindPlan:
-    """`volume`: the one that the claim names, if there is one. `candidates`: free ones of its class, and those meant for it. Pure."""
+    """What is next. Pure.
+
+    `volume`: the one that the claim names, if there is one. `candidates`: free ones of its class, and those meant for it. `waiting`: names
+    of the pods that use the claim and have no node yet.
+    """
     if volumes.is_bound(claim) or volumes.BIND_COMPLETED in meta.annotations(claim):
         return _plan_bound(claim, volume)
     if meta.is_deleting(claim):
@@ -57,12 +65,20 @@ def plan_bind(
     if best is not None:
         return BindPlan("bind", best)
     if of_class is not None and storageclass.waits(of_class) and not _selected_node(claim):
-        text = "waiting for first consumer to be created before binding"
-        return BindPlan("wait", reason="WaitForFirstConsumer", message=text)
+        return _plan_wait_for_pod(waiting)
     if not name:
         text = "no persistent volumes available for this claim and no storage class is set"
         return BindPlan("wait", reason="FailedBinding", message=text)
     return BindPlan("provision")
+
+
+def _plan_wait_for_pod(waiting: Sequence[str]) -> BindPlan:
+    """The scheduler has still to choose a node (emitEventForUnboundDelayBindingClaim)."""
+    if not waiting:
+        text = "waiting for first consumer to be created before binding"
+        return BindPlan("wait", reason="WaitForFirstConsumer", message=text)
+    text = f"waiting for pod{'s' if len(waiting) > 1 else ''} {','.join(waiting)} to be scheduled"
+    return BindPlan("wait", reason="WaitForPodScheduled", message=text)
 
 
 def _selected_node(claim: ROObj) -> str:

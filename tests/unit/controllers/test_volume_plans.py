@@ -85,6 +85,19 @@ def test_what_is_next_for_a_claim(
     assert said(plan_bind(the_claim, named_volume, candidates, CLASSES)) == expected
 
 
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [
+        ((), ("WaitForFirstConsumer", "waiting for first consumer to be created before binding")),
+        (("p",), ("WaitForPodScheduled", "waiting for pod p to be scheduled")),
+        (("p", "q"), ("WaitForPodScheduled", "waiting for pods p,q to be scheduled")),
+    ],
+)
+def test_whom_a_claim_waits_for(waiting: tuple[str, ...], expected: tuple[str, str]) -> None:
+    plan = plan_bind(a_claim(cls="later"), None, [], CLASSES, waiting)
+    assert (plan.step, plan.reason, plan.message) == ("wait", *expected)
+
+
 def test_the_default_class_is_for_claims_that_name_none() -> None:
     default = storage_class("fast", default=True)
     default["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"

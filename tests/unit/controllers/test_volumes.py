@@ -200,6 +200,24 @@ async def test_a_free_volume_is_not_taken_from_the_scheduler() -> None:
         assert await pair(c, "a") == ("Bound", f"pvc-{meta.uid(await found(c, PVCS, 'a'))}")
 
 
+async def test_a_claim_says_which_pod_it_waits_for() -> None:
+    async with control_plane(*CONTROLLERS) as c:
+        await c.create(CLASSES, storage_class("standard", mode="WaitForFirstConsumer"))
+        await c.create(PVCS, claim("a", cls="standard"))
+        await c.settle()
+        user = pod("p", "default")
+        user["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "a"}}]
+        await c.create("pods", user)
+        refused = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}
+        await c.client.patch("pods", "p", "default", {"status": refused}, subresource="status")
+        await c.settle()
+        events = (await c.client.list("events", "default")).items
+        assert [(e["reason"], e["message"]) for e in events if e["involvedObject"]["name"] == "a"] == [
+            ("WaitForFirstConsumer", "waiting for first consumer to be created before binding"),
+            ("WaitForPodScheduled", "waiting for pod p to be scheduled"),
+        ]
+
+
 async def test_a_node_that_went_meanwhile_is_chosen_anew() -> None:
     async with control_plane(*CONTROLLERS) as c:
         await c.create(CLASSES, storage_class("standard", mode="WaitForFirstConsumer"))
