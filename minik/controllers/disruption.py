@@ -251,9 +251,13 @@ async def reconcile_mark(ctx: Context, key: Key) -> Result:
         return DONE
     if wait > 0:
         return requeue_after(wait)
-    old = meta.condition(pod, "DisruptionTarget")
-    assert old is not None
-    condition = {**old, "status": "False", "lastTransitionTime": times.format_time(ctx.clock.now())}
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "False",
+        "lastTransitionTime": times.format_time(ctx.clock.now()),
+        "reason": None,  # why it was marked holds no more
+        "message": None,
+    }
     try:
         await mark(ctx, pod, condition)
     except NotFound:

@@ -293,6 +293,8 @@ async def test_a_mark_of_a_disruption_that_did_not_come_goes() -> None:
         assert await marked() == "True"
         await c.settle(15)
         assert await marked() == "False"
+        cleared = meta.condition(await c.client.get("pods", "a", "default"), "DisruptionTarget")
+        assert cleared is not None and not {"reason", "message"} & cleared.keys()
 
 
 @pytest.mark.parametrize("before", [True, False])
