@@ -94,10 +94,10 @@ class Actor:
             case Start():
                 await self._start(pod, memory, action)
             case Stop():
+                if action.again:  # before it ends: nobody is to take that for the end of the pod
+                    memory.again.add(action.container["name"])
                 self._ctx.event(pod, "Normal", "Killing", action.message, container=action.container["name"])
                 await self._stop(pod, action.container, action.id, action.grace)
-                if action.again:
-                    memory.again.add(action.container["name"])
             case Resize():
                 await self._resize(pod, memory, action)
             case StopPod():

@@ -85,8 +85,8 @@ def container_status(
         health = memory.health.get(newest.id, HEALTHY)
         is_started, is_ready = health.started, health.ready and health.started
         status["state"] = {"running": {"startedAt": _time(newest.started_at)}}
-    elif waiting is not None:
-        status["state"] = {"waiting": _waiting(waiting)}
+    elif waiting is not None or name in memory.again:
+        status["state"] = {"waiting": _waiting(waiting or Waiting("ContainerCreating"))}
         last = newest
     else:
         status["state"] = {"terminated": terminated_state(newest, messages.get(newest.id, ""))}

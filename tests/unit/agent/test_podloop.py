@@ -665,6 +665,33 @@ async def test_a_resize_that_wants_a_restart_gets_one(node: Node) -> None:
 
 
 @simulated
+async def test_a_container_that_is_stopped_to_be_resized_has_not_ended(node: Node) -> None:
+    policy = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+    node.add(pod(sized(resizePolicy=policy), restartPolicy="OnFailure"))
+    await node.run(1)
+    create, stop = node.engine.create_container, node.engine.stop
+
+    async def slowly_created(spec: Any) -> Any:
+        await node.clock.sleep(20)
+        return await create(spec)
+
+    async def slowly_stopped(container: str, grace: float, *, signal: str = "") -> None:
+        await stop(container, grace, signal=signal)
+        await node.clock.sleep(20)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(node.engine, "create_container", slowly_created)
+        patched.setattr(node.engine, "stop", slowly_stopped)
+        await resize(node, sized("1", "128Mi", resizePolicy=policy))
+        for _ in range(30):
+            await node.run(1)
+            assert node.status()["phase"] == "Running" and "terminated" not in node.state()["state"]
+        await node.run(20)
+    assert (node.status()["phase"], node.state()["restartCount"]) == ("Running", 1)
+    assert "running" in node.state()["state"] and "terminated" in node.state()["lastState"]
+
+
+@simulated
 async def test_a_resize_waits_for_room(node: Node) -> None:
     node.add(pod(sized()))
     await node.run(1)
