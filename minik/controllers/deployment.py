@@ -5,9 +5,9 @@ What to do is decided in `common/rollout.py`; this file carries it out.
 
 from __future__ import annotations
 
-from minik.api import meta
+from minik.api import meta, times
 from minik.api.core_v1 import pods
-from minik.api.errors import AlreadyExists, NotFound
+from minik.api.errors import AlreadyExists, NotFound, StatusError, is_namespace_terminating
 from minik.api.meta import Key, Obj, ROObj
 from minik.api.selectors import Selector, from_label_selector
 from minik.client.controller import (
@@ -34,6 +34,7 @@ from minik.controllers.common.rollout import (
     plan_rollout,
 )
 from minik.controllers.common.rollout_scale import DESIRED, MAX_REPLICAS, REVISION, Scale, max_surge, replicas_of
+from minik.controllers.common.rollout_status import NOT_CREATED, plan_not_created
 
 REPLICA_SETS = "replicasets.apps"
 
@@ -103,10 +104,23 @@ async def _create(ctx: Context, deployment: ROObj, replica_set: Obj) -> bool:
         taken = await ctx.client.get(REPLICA_SETS, meta.name(replica_set), meta.namespace(replica_set))
         # ours already: an earlier pass made it and the cache has not shown it yet
         return meta.is_controlled_by(taken, deployment)
+    except StatusError as error:
+        if not is_namespace_terminating(error):
+            await _say_not_created(ctx, deployment, meta.name(replica_set), error)
+        raise
     size = replicas_of(created)
     if size:
         _say_scaled(ctx, deployment, created, 0, size)
     return True
+
+
+async def _say_not_created(ctx: Context, deployment: ROObj, name: str, error: StatusError) -> None:
+    """An Event, and a condition for who waits for the rollout."""
+    why = f'Failed to create new replica set "{name}": {error.message}'
+    ctx.recorder.event(deployment, "Warning", NOT_CREATED, why)
+    status = plan_not_created(deployment, why, now=times.format_time(ctx.clock.now()))
+    if status != deployment.get("status"):
+        await ctx.client.update_status("deployments.apps", {**deployment, "status": status})
 
 
 async def _scale(ctx: Context, deployment: ROObj, replica_set: ROObj, replicas: int) -> None:

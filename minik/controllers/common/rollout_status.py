@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 
 from minik.api import meta, times
 from minik.api.meta import Obj, ROObj
+from minik.controllers.common.conditions import with_condition
 from minik.controllers.common.rollout_scale import available, max_unavailable, revision_of, total_replicas
 
 NO_DEADLINE = 2**31 - 1
+NOT_CREATED = "ReplicaSetCreateError"
 
 
 def _count(rs: ROObj, name: str) -> int:
@@ -100,7 +102,7 @@ def _progressing(
     ) or (totals["replicas"] - totals["updatedReplicas"]) < (
         (old.get("replicas") or 0) - (old.get("updatedReplicas") or 0)
     )
-    if before is None:
+    if before is None or (new is not None and before.get("reason") == NOT_CREATED):
         if new is None:
             return None
         return _condition("Progressing", "True", "NewReplicaSetCreated", f'Created new replica set "{meta.name(new)}"')
@@ -112,6 +114,20 @@ def _progressing(
     if before.get("reason") == "ProgressDeadlineExceeded" or now - since > timedelta(seconds=deadline):
         return _condition("Progressing", "False", "ProgressDeadlineExceeded", f"{name} has timed out progressing.")
     return dict(before)
+
+
+def plan_not_created(deployment: ROObj, message: str, *, now: str) -> Obj:
+    """The status of a Deployment whose new ReplicaSet was refused; unchanged if that is said already."""
+    status = dict(deployment.get("status") or {})
+    deadline = deployment["spec"].get("progressDeadlineSeconds")
+    if deadline is None or deadline == NO_DEADLINE:
+        return status
+    before = meta.condition(deployment, "Progressing")
+    new = _condition("Progressing", "False", NOT_CREATED, message)
+    if before is not None and new.items() <= before.items():
+        return status
+    conditions = with_condition(status.get("conditions") or (), {**new, "lastUpdateTime": now}, now=now)
+    return {**status, "conditions": conditions}
 
 
 def _template_changed(before: ROObj, new: ROObj | None, totals: Mapping[str, int]) -> bool:

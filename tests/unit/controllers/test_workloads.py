@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minik.api import meta
 from minik.controllers import (
     cronjob,
     daemonset,
@@ -74,3 +75,30 @@ async def test_a_namespace_full_of_workloads_goes() -> None:
         await c.settle(120)
         assert await c.get("namespaces", "team") is None
         assert await c.names("pods", "team") == [] and await c.names("jobs.batch", "team") == []
+
+
+async def test_a_deployment_says_that_its_replica_set_is_refused() -> None:
+    async with control_plane(deployment.CONTROLLER) as c:
+        quota = {"hard": {"count/replicasets.apps": "0"}}
+        await c.create("resourcequotas", named("none", "default", spec=quota))
+        await c.client.patch("resourcequotas", "none", "default", {"status": quota}, subresource="status")
+        labels = {"app": "web"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "busybox"}]}}
+        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        await c.create("deployments.apps", named("web", "default", spec=spec))
+
+        async def progressing() -> tuple[str, str, str]:
+            found = meta.condition(await c.client.get("deployments.apps", "web", "default"), "Progressing")
+            return (found["status"], found["reason"], found["message"]) if found is not None else ("", "", "")
+
+        await c.settle(5)
+        status, reason, message = await progressing()
+        assert (status, reason) == ("False", "ReplicaSetCreateError")
+        assert message.startswith('Failed to create new replica set "web-') and "exceeded quota" in message
+        events = (await c.client.list("events", "default")).items
+        assert {(e["type"], e["reason"], e["message"]) for e in events} == {
+            ("Warning", "ReplicaSetCreateError", message)
+        }
+        await c.client.delete("resourcequotas", "none", "default")
+        await c.settle(60)
+        assert (await progressing())[:2] == ("True", "NewReplicaSetCreated")
