@@ -3,7 +3,7 @@
 * bound to a node that has been gone for 40 seconds: marked Failed and removed at once;
 * deleted before they were ever bound: marked Failed and removed at once, for no node will confirm it;
 * being deleted on a node that is marked out of service and not ready: the same;
-* finished ones beyond 12,500 in the cluster: the oldest first.
+* finished ones beyond 12,500 in the cluster: evicted ones, then the oldest.
 
 Upstream looks at everything every 20 seconds. Here only what may have to go gets into the queue: pods that are deleted without a
 node, or on one that is out of service; and nodes, by name, once one is missing that a pod names, or one has gone.
@@ -69,11 +69,18 @@ def _is_out_of_service(node: ROObj) -> bool:
 
 
 def plan_sweep(finished: Sequence[ROObj], *, limit: int) -> list[ROObj]:
-    """The finished pods to delete: the oldest beyond `limit`."""
+    """The finished pods to delete beyond `limit`: those that were evicted, then the oldest."""
     excess = len(finished) - limit
     if excess <= 0:
         return []
-    return sorted(finished, key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", meta.name(pod)))[:excess]
+    return sorted(finished, key=_use_of)[:excess]
+
+
+def _use_of(pod: ROObj) -> tuple[bool, str, str]:
+    """An evicted pod tells its controller nothing; others may still be counted (byEvictionAndCreationTimestamp)."""
+    status = pod.get("status") or {}
+    is_evicted = status.get("phase") == "Failed" and status.get("reason") == "Evicted"
+    return not is_evicted, pod["metadata"].get("creationTimestamp") or "", meta.name(pod)
 
 
 class Missing:

@@ -452,3 +452,5 @@ def test_the_oldest_finished_pods_go_first() -> None:
     ]
     assert [meta.name(p) for p in plan_sweep(finished, limit=1)] == ["a", "b"]
     assert plan_sweep(finished, limit=3) == []
+    evicted = {**finished[2], "status": {"phase": "Failed", "reason": "Evicted"}}
+    assert [meta.name(p) for p in plan_sweep([*finished[:2], evicted], limit=1)] == ["c", "a"]
