@@ -81,17 +81,19 @@ class Counts:
     fully_labeled: int
     ready: int
     available: int
+    terminating: int = 0
     check_after: float | None = None
 
 
 def plan_counts(owner: ROObj, owned: Sequence[ROObj], *, now: datetime) -> Counts:
-    """Count the active pods of `owner`."""
+    """Count the pods of `owner`: the active ones, and those that are on their way out (KEP-3973)."""
     template_labels = (owner["spec"]["template"].get("metadata") or {}).get("labels") or {}
     min_ready = owner["spec"].get("minReadySeconds") or 0
-    replicas = labelled = ready = available = 0
+    replicas = labelled = ready = available = terminating = 0
     check_after: float | None = None
     for pod in owned:
         if not pods.is_active(pod):
+            terminating += not pods.is_finished(pod)
             continue
         replicas += 1
         labelled += meta.labels(pod).items() >= template_labels.items()
@@ -103,7 +105,7 @@ def plan_counts(owner: ROObj, owned: Sequence[ROObj], *, now: datetime) -> Count
             available += 1
         else:
             check_after = left if check_after is None else min(check_after, left)
-    return Counts(replicas, labelled, ready, available, check_after)
+    return Counts(replicas, labelled, ready, available, terminating, check_after)
 
 
 def seconds_until_available(pod: ROObj, min_ready: int, *, now: datetime) -> float:
@@ -117,6 +119,7 @@ def seconds_until_available(pod: ROObj, min_ready: int, *, now: datetime) -> flo
 def plan_status(owner: ROObj, counts: Counts, *, failure: str, now: datetime) -> Obj:
     """The owner's new status; `failure` is why pods could not be created or deleted, "" if they could."""
     old = owner.get("status") or {}
+    too_many = counts.replicas > owner["spec"].get("replicas", 1)
     status: Obj = {
         "replicas": counts.replicas,
         "fullyLabeledReplicas": counts.fully_labeled,
@@ -125,6 +128,8 @@ def plan_status(owner: ROObj, counts: Counts, *, failure: str, now: datetime) ->
         "observedGeneration": meta.generation(owner),
     }
     status = {k: v for k, v in status.items() if v or k == "replicas"}
+    if owner["kind"] == "ReplicaSet":  # a ReplicationController has no such field
+        status["terminatingReplicas"] = counts.terminating
     others = [c for c in old.get("conditions") or () if c["type"] != "ReplicaFailure"]
     if failure:
         # The first failure stands (replica_set_utils.go calculateStatus): each names another pod, and a status that changes with
@@ -132,7 +137,7 @@ def plan_status(owner: ROObj, counts: Counts, *, failure: str, now: datetime) ->
         condition = meta.condition(owner, "ReplicaFailure") or {
             "type": "ReplicaFailure",
             "status": "True",
-            "reason": "FailedCreate",
+            "reason": "FailedDelete" if too_many else "FailedCreate",
             "message": failure,
             "lastTransitionTime": times.format_time(now),
         }

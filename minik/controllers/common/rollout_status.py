@@ -45,6 +45,7 @@ def plan_status(deployment: ROObj, new: ROObj | None, replica_sets: Sequence[ROO
     unavailable = max(0, total_replicas(replica_sets) - totals["availableReplicas"])
     status: Obj = {"observedGeneration": meta.generation(deployment)}
     status |= {k: v for k, v in (*totals.items(), ("unavailableReplicas", unavailable)) if v}
+    status["terminatingReplicas"] = sum(_count(rs, "terminatingReplicas") for rs in replica_sets)
     if collisions := (deployment.get("status") or {}).get("collisionCount"):
         status["collisionCount"] = collisions
     seen = {
