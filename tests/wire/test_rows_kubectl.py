@@ -41,7 +41,7 @@ def primary(kubectl: Kubectl) -> str:
 
 def run_pod(kubectl: Kubectl) -> None:
     kubectl("run", POD, f"--image={HTTPD}", "--pod-running-timeout=2m0s", f"--labels=run={POD}")
-    kubectl.eventually("Running", "get", "pod", POD, "-o", "jsonpath={.status.phase}")
+    kubectl("wait", "pod", POD, "--for=condition=Ready", "--timeout=60s")
 
 
 def image(kubectl: Kubectl) -> str:

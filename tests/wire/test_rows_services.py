@@ -38,23 +38,6 @@ def test_the_service_of_the_server(api: Client) -> None:
     assert ("default", "kubernetes") in {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in everywhere}
 
 
-@row('Endpoints, "empty" Service', 'EndpointSlice, "empty" Service')
-def test_a_service_that_selects_nobody(api: Client) -> None:
-    name = "example-empty-selector"
-
-    def slices() -> list[Obj]:
-        return api.items("endpointslices", f"{SLICES_OF}={name}")
-
-    api.create("services", service(name, selector={"does-not-match-anything": "endpoints-and-endpoint-slices-should"}))
-    until(lambda: api.exists("endpoints", name), "Endpoints of the service")
-    until(lambda: len(slices()) == 1, "an EndpointSlice of the service")
-    assert not api.get("endpoints", name).get("subsets")
-    assert not slices()[0].get("endpoints")
-    api.delete("services", name)
-    until(lambda: not api.exists("endpoints", name), "no Endpoints")
-    until(lambda: not slices(), "no EndpointSlices")
-
-
 @row("Service, complete ServiceStatus lifecycle")
 def test_the_status_of_a_service(api: Client) -> None:
     name = "test-service"
