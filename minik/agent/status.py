@@ -125,7 +125,8 @@ def _phase(
                 return "Failed"
             pending_init += 1
     running = sum("running" in s["state"] for s in statuses)
-    codes = [code for s in statuses if "running" not in s["state"] and (code := _ended_with(s)) is not None]
+    ended = [s for s in statuses if "running" not in s["state"] and s["name"] not in memory.again]
+    codes = [code for s in ended if (code := _ended_with(s)) is not None]
     waiting = len(statuses) - running - len(codes)
     if is_over:  # also before anything ran: who waits for its end (a Job) sees one (KEP-3329)
         return "Succeeded" if codes and not waiting and not any(codes) else "Failed"
