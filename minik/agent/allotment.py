@@ -80,7 +80,7 @@ def applied(pod: ROObj, memory: Memory, container: Container, info: ContainerInf
     known = memory.applied.get(name)
     if known is not None and known[0] == info.id:
         return known[1]
-    status = _status(pod, name)
+    status = pods.status_of(pod, name)
     if status is not None and status.get("containerID") == info.uri and status.get("resources"):
         return status["resources"]  # type: ignore[no-any-return]  # JSON
     return (memory.allotted or {}).get(name, resources_of(container))
@@ -116,18 +116,9 @@ def _resizable(pod: ROObj) -> Iterator[Container]:
     yield from pods.containers(pod)
 
 
-def _status(pod: ROObj, name: str) -> Mapping[str, Any] | None:
-    status = pod.get("status") or {}
-    for field in ("containerStatuses", "initContainerStatuses"):
-        for entry in status.get(field) or ():
-            if entry.get("name") == name:
-                return entry  # type: ignore[no-any-return]  # JSON
-    return None
-
-
 def _told(pod: ROObj, name: str) -> Resources | None:
     """What the status says that the container has; None for one that never ran."""
-    status = _status(pod, name) or {}
+    status = pods.status_of(pod, name) or {}
     return status.get("resources") if status.get("containerID") else None
 
 

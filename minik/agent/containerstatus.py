@@ -14,8 +14,9 @@ from minik.agent import allotment, names
 from minik.agent.actions import HEALTHY, Memory, Waiting
 from minik.agent.containers.base import ContainerInfo
 from minik.agent.observed import ObservedPod, attempt_of, ended_at, exit_code, has_ended
-from minik.agent.plan import is_terminal, status_of
+from minik.agent.plan import is_terminal
 from minik.api import meta
+from minik.api.core_v1 import pods
 from minik.api.meta import Obj, ROObj
 from minik.api.times import format_time
 
@@ -94,7 +95,7 @@ def container_status(
     if last is not None:
         status["lastState"] = {"terminated": terminated_state(last, messages.get(last.id, ""))}
     else:
-        status["lastState"] = _told_last(status_of(pod, name), newest.uri, now)
+        status["lastState"] = _told_last(pods.status_of(pod, name), newest.uri, now)
     status["ready"] = is_ready
     status["restartCount"] = attempt_of(newest)
     status["image"] = container.get("image", "")
@@ -148,7 +149,7 @@ def _waiting(waiting: Waiting) -> Obj:
 
 def _unseen_status(pod: ROObj, container: Mapping[str, Any], waiting: Waiting, now: datetime) -> Obj:
     """Of a container the engine knows nothing of: never made, or removed behind our back."""
-    known = status_of(pod, container["name"])
+    known = pods.status_of(pod, container["name"])
     blank: Obj = {
         "name": container["name"],
         "state": {"waiting": _waiting(waiting)},

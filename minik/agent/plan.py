@@ -7,9 +7,8 @@ is derived from the containers themselves (`names.BACKOFF`), so it survives the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from minik.agent import names
 from minik.agent.actions import (
@@ -35,6 +34,7 @@ from minik.agent.allotment import applied, delay_key, needs_restart, resources_o
 from minik.agent.containers.base import ContainerInfo
 from minik.agent.observed import ObservedPod, attempt_of, backoff_of, ended_at, exit_code, has_ended, sandbox_of
 from minik.api import meta
+from minik.api.core_v1 import pods
 from minik.api.meta import ROObj
 from minik.api.times import parse_time
 
@@ -117,20 +117,10 @@ def next_attempt(pod: ROObj, name: str, observed: ObservedPod) -> int:
     latest = observed.latest(name)
     if latest is not None:
         return attempt_of(latest) + 1
-    known = status_of(pod, name)
+    known = pods.status_of(pod, name)
     if known is not None and known.get("containerID"):
         return int(known.get("restartCount", 0)) + 1
     return 0
-
-
-def status_of(pod: ROObj, name: str) -> Mapping[str, Any] | None:
-    """The container status the API server has."""
-    status = pod.get("status") or {}
-    for key in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-        for entry in status.get(key) or ():
-            if entry.get("name") == name:
-                return entry  # type: ignore[no-any-return]  # JSON
-    return None
 
 
 def deadline(pod: ROObj) -> datetime | None:
@@ -173,7 +163,7 @@ def _final_code(pod: ROObj, name: str, observed: ObservedPod) -> int | None:
     latest = observed.latest(name)
     if latest is not None:
         return exit_code(latest) if has_ended(latest) else None
-    terminated = ((status_of(pod, name) or {}).get("state") or {}).get("terminated")
+    terminated = ((pods.status_of(pod, name) or {}).get("state") or {}).get("terminated")
     return None if terminated is None else int(terminated.get("exitCode", 0))
 
 
@@ -263,7 +253,7 @@ class _Planner:
         name = container["name"]
         latest = self.observed.latest(name)
         if latest is None:
-            is_begun = bool((status_of(self.pod, name) or {}).get("containerID"))
+            is_begun = bool((pods.status_of(self.pod, name) or {}).get("containerID"))
         else:
             is_begun = latest.state != "created" or has_ended(latest)
         if not is_begun:

@@ -18,9 +18,10 @@ from minik.agent.actions import Health
 from minik.agent.containers.base import ContainerInfo, ContainerRuntime, RuntimeFailure
 from minik.agent.network.base import NetworkError, PodNetwork
 from minik.agent.observed import ObservedPod
-from minik.agent.plan import all_containers, status_of
+from minik.agent.plan import all_containers
 from minik.aio import Tasks
 from minik.api import meta
+from minik.api.core_v1 import pods
 from minik.api.meta import ROObj
 from minik.clock import Clock
 
@@ -73,7 +74,7 @@ class Tally:
 def initial_health(pod: ROObj, container: Mapping[str, Any], info: ContainerInfo) -> Health:
     """The verdict before anybody asked. What the API server was told about this very container still holds (an agent that
     starts anew does not make its pods unready)."""
-    known = status_of(pod, container["name"]) or {}
+    known = pods.status_of(pod, container["name"]) or {}
     if known.get("containerID") == info.uri and "running" in (known.get("state") or {}):
         return Health(started=bool(known.get("started")), ready=bool(known.get("ready")))
     return Health(started="startupProbe" not in container, ready="readinessProbe" not in container)

@@ -213,8 +213,7 @@ def _named(no: No | str, name: str) -> No:
 def refusal_of(pod: PodInfo, node: NodeInfo, cluster: Cluster, plugins: Plugins) -> Refusal | None:
     """Why `pod` cannot run on this one node, or None if it can. Pods nominated to the node do not count."""
     for each in plugins.filters:
-        prepared = each.prepare(pod, cluster)
-        no = prepared if prepared is None or isinstance(prepared, No) else prepared(node)
+        no = each.ask(pod, node, cluster)
         if no is not None:
             return Refusal.of(_named(no, each.name), node)
     return None

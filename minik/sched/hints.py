@@ -85,8 +85,7 @@ def _now_accepts(filter_name: str, pod: PodInfo, node: NodeInfo, cluster: Cluste
     """What the filter itself says of the node; a refusal that preemption could resolve there counts as a yes."""
     for each in plugins.filters:
         if each.name == filter_name:
-            prepared = each.prepare(pod, cluster)
-            no = prepared if prepared is None or isinstance(prepared, No) else prepared(node)
+            no = each.ask(pod, node, cluster)
             if no is None:
                 return True
             resolvable = no.resolvable if isinstance(no, No) else True

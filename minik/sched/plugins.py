@@ -50,6 +50,11 @@ class Filter:
     fits: Callable[[PodInfo, Cluster], Column] | None = None
     names: Callable[[PodInfo], Sequence[str] | None] | None = None
 
+    def ask(self, pod: PodInfo, node: NodeInfo, cluster: Cluster) -> No | str | None:
+        """About one node only."""
+        prepared = self.prepare(pod, cluster)
+        return prepared if prepared is None or isinstance(prepared, No) else prepared(node)
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

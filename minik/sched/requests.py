@@ -50,12 +50,8 @@ def weighed(pod: ROObj, requests: Mapping[str, int]) -> tuple[int, int]:
 
 def _statuses(pod: ROObj) -> Mapping[str, Mapping[str, Any]]:
     """By container: the statuses that say something about resources."""
-    status = pod.get("status") or {}
     return {
-        each["name"]: each
-        for field in ("containerStatuses", "initContainerStatuses")
-        for each in status.get(field) or ()
-        if each.get("resources") or each.get("allocatedResources")
+        each["name"]: each for each in pods.statuses(pod) if each.get("resources") or each.get("allocatedResources")
     }
 
 

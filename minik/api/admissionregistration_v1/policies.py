@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik.api.admissionregistration_v1.expressions import environment, what_is_wrong
-from minik.api.admissionregistration_v1.webhooks import validate_rule
+from minik.api.admissionregistration_v1.webhooks import MAX_CONDITIONS, validate_conditions, validate_rule
 from minik.api.errors import Path, duplicate, field_forbidden, invalid, not_supported, required, too_many
 from minik.api.meta import parse_api_version
 from minik.api.validation import Errors, check_name, enum, label_selector
-from minik.api.validation_names import dns_1035_label, dns_subdomain, path_segment, qualified_name
+from minik.api.validation_names import dns_1035_label, dns_subdomain, path_segment
 
 SPEC = Path("spec")
-_MAX_CONDITIONS = 64
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _WORDS = "true false null in as break const continue else for function if import let loop package namespace return var void while"
 _RESERVED = frozenset(_WORDS.split(" "))
@@ -36,9 +35,11 @@ def policy(errors: Errors, spec: Mapping[str, Any]) -> None:
         match_resources(errors, path, constraints)
         if not constraints.get("resourceRules"):
             errors.append(required(path.child("resourceRules")))
-    _conditions(
-        errors, SPEC.child("matchConditions"), spec.get("matchConditions") or (), params=bool(spec.get("paramKind"))
-    )
+    path, conditions = SPEC.child("matchConditions"), spec.get("matchConditions") or ()
+    if len(conditions) > MAX_CONDITIONS:
+        errors.append(too_many(path, len(conditions), MAX_CONDITIONS))
+    where = environment("bool", params=bool(spec.get("paramKind")))
+    validate_conditions(errors, path, conditions, lambda text: what_is_wrong(text, where))
 
 
 def variables(errors: Errors, spec: Mapping[str, Any]) -> list[str]:
@@ -90,26 +91,6 @@ def match_resources(errors: Errors, path: Path, match: Mapping[str, Any] | None)
                     errors.append(duplicate(at.child("resourceNames").index(index), name))
                 names.add(name)
             validate_rule(errors, at, rule)
-
-
-def _conditions(errors: Errors, path: Path, conditions: Sequence[Mapping[str, Any]], *, params: bool) -> None:
-    if len(conditions) > _MAX_CONDITIONS:
-        errors.append(too_many(path, len(conditions), _MAX_CONDITIONS))
-    names: set[str] = set()
-    for number, condition in enumerate(conditions):
-        at, text = path.index(number), (condition.get("expression") or "").strip()
-        if not text:
-            errors.append(required(at.child("expression")))
-        elif why := what_is_wrong(text, environment("bool", params=params)):
-            errors.append(invalid(at.child("expression"), text, why))
-        name = condition.get("name") or ""
-        if not name:
-            errors.append(required(at.child("name")))
-            continue
-        check_name(errors, at.child("name"), name, qualified_name)
-        if name in names:
-            errors.append(duplicate(at.child("name"), name))
-        names.add(name)
 
 
 def _param_kind(errors: Errors, path: Path, kind: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ Source: kubernetes `pkg/apis/admissionregistration/validation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ REVIEW_VERSIONS = ("v1", "v1beta1")
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
-_MAX_CONDITIONS = 64
+MAX_CONDITIONS = 64
 _MAX_STEP = 255
 
 
@@ -59,7 +59,11 @@ def _webhook(errors: Errors, path: Path, hook: Mapping[str, Any]) -> None:
     for field in ("namespaceSelector", "objectSelector"):
         label_selector(errors, path.child(field), hook.get(field))
     validate_client(errors, path.child("clientConfig"), hook.get("clientConfig") or {})
-    _conditions(errors, path.child("matchConditions"), hook.get("matchConditions") or ())
+    at, conditions = path.child("matchConditions"), hook.get("matchConditions") or ()
+    if len(conditions) > MAX_CONDITIONS:
+        errors.append(field_forbidden(at, f"must have at most {MAX_CONDITIONS} items"))
+    else:
+        validate_conditions(errors, at, conditions, lambda expression: cel.what_is_wrong(expression, CONDITIONS))
     validate_versions(errors, path.child("admissionReviewVersions"), hook.get("admissionReviewVersions") or [])
 
 
@@ -185,16 +189,16 @@ def _url_path(errors: Errors, path: Path, text: str | None) -> None:
             )
 
 
-def _conditions(errors: Errors, path: Path, conditions: Sequence[Mapping[str, Any]]) -> None:
-    if len(conditions) > _MAX_CONDITIONS:
-        errors.append(field_forbidden(path, f"must have at most {_MAX_CONDITIONS} items"))
-        return
+def validate_conditions(
+    errors: Errors, path: Path, conditions: Sequence[Mapping[str, Any]], what_is_wrong: Callable[[str], str]
+) -> None:
+    """matchConditions, of policies too. `what_is_wrong`: with an expression."""
     names: set[str] = set()
     for number, condition in enumerate(conditions):
         at, expression = path.index(number), (condition.get("expression") or "").strip()
         if not expression:
             errors.append(required(at.child("expression")))
-        elif why := cel.what_is_wrong(expression, CONDITIONS):
+        elif why := what_is_wrong(expression):
             errors.append(invalid(at.child("expression"), expression, why))
         name = condition.get("name") or ""
         if not name:

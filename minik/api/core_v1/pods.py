@@ -6,7 +6,7 @@ initialises, plus overhead; a pod-level request replaces the sum (KEP-2837).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from minik.api import meta, quantity
@@ -101,6 +101,19 @@ def init_containers(pod: ROObj) -> Sequence[Mapping[str, Any]]:
 def is_sidecar(container: Mapping[str, Any]) -> bool:
     """An init container that keeps running (`restartPolicy: Always`)."""
     return container.get("restartPolicy") == "Always"
+
+
+def statuses(pod: ROObj) -> Iterator[Mapping[str, Any]]:
+    """What its status says of its containers and init containers."""
+    status = pod.get("status") or {}
+    yield from status.get("containerStatuses") or ()
+    yield from status.get("initContainerStatuses") or ()
+
+
+def status_of(pod: ROObj, name: str) -> Mapping[str, Any] | None:
+    """What its status says of one container, init container or ephemeral one."""
+    ephemeral = (pod.get("status") or {}).get("ephemeralContainerStatuses") or ()
+    return next((entry for entry in (*statuses(pod), *ephemeral) if entry.get("name") == name), None)
 
 
 def restarts(pod: ROObj) -> int:

@@ -92,9 +92,7 @@ def _fingerprint(resource: str, obj: ROObj) -> _Print:
     """Equal as long as the object uses the same."""
     metadata = obj["metadata"]
     if resource == PODS:
-        status = obj.get("status") or {}
-        rows = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-        held = [(row.get("allocatedResources"), row.get("resources")) for row in rows]
+        held = [(row.get("allocatedResources"), row.get("resources")) for row in pods.statuses(obj)]
         return (
             metadata.get("uid"), metadata.get("generation"), metadata.get("deletionTimestamp"),
             metadata.get("deletionGracePeriodSeconds"), pods.is_finished(obj), [h for h in held if h != (None, None)],

@@ -111,9 +111,7 @@ def _pod(used: dict[str, int], pod: ROObj, now: float) -> None:
 
 def _actual(pod: ROObj) -> ROObj:
     """The pod with what its containers still have where it is more than what they shall have: a resize that has yet to be done."""
-    status = pod.get("status") or {}
-    rows = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-    held = {row["name"]: row for row in rows if row.get("allocatedResources") or row.get("resources")}
+    held = {row["name"]: row for row in pods.statuses(pod) if row.get("allocatedResources") or row.get("resources")}
     if not held:
         return pod
     spec = dict(pod["spec"])

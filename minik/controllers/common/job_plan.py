@@ -92,9 +92,7 @@ def _restarted_too_often(state: JobState) -> bool:
     restarts = 0
     for pod in state.pods:
         if pods.phase(pod) in ("Running", "Pending"):
-            status = pod.get("status") or {}
-            for field in ("initContainerStatuses", "containerStatuses"):
-                restarts += sum(c.get("restartCount") or 0 for c in status.get(field) or ())
+            restarts += sum(container.get("restartCount") or 0 for container in pods.statuses(pod))
     limit = spec.get("backoffLimit", 6)
     return bool(restarts > 0 if limit == 0 else restarts >= limit)
 

@@ -108,16 +108,14 @@ def judge_failure(job: ROObj, pod: ROObj) -> FailureVerdict:
 
 
 def _matching_container(pod: ROObj, requirement: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    status = pod.get("status") or {}
     name, values = requirement.get("containerName"), requirement.get("values") or ()
     wanted = requirement.get("operator") == "In"
-    for field in ("containerStatuses", "initContainerStatuses"):
-        for container in status.get(field) or ():
-            terminated = (container.get("state") or {}).get("terminated")
-            if terminated is None or not terminated.get("exitCode") or name not in (None, container.get("name")):
-                continue
-            if (terminated["exitCode"] in values) == wanted:
-                return container  # type: ignore[no-any-return]  # JSON
+    for container in pods.statuses(pod):
+        terminated = (container.get("state") or {}).get("terminated")
+        if terminated is None or not terminated.get("exitCode") or name not in (None, container.get("name")):
+            continue
+        if (terminated["exitCode"] in values) == wanted:
+            return container
     return None
 
 

@@ -13,6 +13,9 @@ from minik.sched.columns import Window
 from minik.sched.plugins import Rates, Score
 from minik.sched.snapshot import Cluster, PodInfo
 
+Counts: TypeAlias = Mapping[Any, int]
+"""How many pods there are by the value of a node label; None for nodes without it, which counts nobody."""
+
 
 def make(arguments: Mapping[str, Any], weight: int) -> Score:
     """`arguments`: InterPodAffinityArgs. ValueError for a weight that makes no sense."""
@@ -37,10 +40,6 @@ def make(arguments: Mapping[str, Any], weight: int) -> Score:
         return _rates(found, nodes) if found else None
 
     return Score("InterPodAffinity", weight, rate)
-
-
-Counts: TypeAlias = Mapping[Any, int]
-"""How many pods there are by the value of a node label; None for nodes without it, which counts nobody."""
 
 
 def _rates(found: Mapping[str, list[tuple[int, Counts]]], nodes: Window) -> Rates | None:

@@ -5,6 +5,6 @@
     walk.py       pure walks over values of such a type: check, field set, merge, compare, remove
     managers.py   managedFields: what an update and an apply make of it, and conflicts
 
-`verbs/apply.py` is the request; `resources.py` calls `managers.tracked` on every update of an object that was ever applied.
+`verbs/apply.py` is the request; `drafts.py` calls `managers.tracked` on every update of an object that was ever applied.
 Semantics: sigs.k8s.io/structured-merge-diff v6, apimachinery `pkg/util/managedfields`.
 """

@@ -181,13 +181,15 @@ def _of_object(node: Structural) -> Type:
         found = node.properties.get(name)
         return None if found is None else _of_node(found)
 
+    return Type("map", atomic=atomic, field=field, element=_of_values(node))
+
+
+def _of_values(node: Structural) -> Callable[[], Type] | None:
+    """Of properties that the schema does not name; None: there are none."""
     additional = node.additional
-    element: Callable[[], Type] | None = None
     if isinstance(additional, Structural):
-        element = lambda: _of_node(additional)  # noqa: E731  # one of three ways
-    elif additional or node.preserve:
-        element = lambda: ANY  # noqa: E731  # as above
-    return Type("map", atomic=atomic, field=field, element=element)
+        return lambda: _of_node(additional)
+    return (lambda: ANY) if additional or node.preserve else None
 
 
 def _of_array(node: Structural) -> Type:

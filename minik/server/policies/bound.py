@@ -17,7 +17,7 @@ from minik.api.admissionregistration_v1.webhooks import GROUP
 from minik.api.meta import ROObj
 from minik.api.selectors import Selector, from_label_selector
 from minik.server.webhooks.hooks import Rule, parse_rule
-from minik.server.webhooks.matching import Subject, covers, selected
+from minik.server.webhooks.matching import Subject, covers, selects
 
 if TYPE_CHECKING:
     from minik.storage.cache import Cache, Entry
@@ -49,11 +49,6 @@ class Match:
             if any(_has(rule, names, subject, version) for rule, names in self.rules):
                 return version
         return None
-
-    def selects(self, namespace: ROObj | None, obj: ROObj | None, old: ROObj | None) -> bool:
-        if not self.namespaces.empty and namespace is not None and not self.namespaces.matches(meta.labels(namespace)):
-            return False
-        return self.objects.empty or selected(self.objects, obj) or selected(self.objects, old)
 
 
 def _has(rule: Rule, names: frozenset[str], subject: Subject, version: str) -> bool:
@@ -93,9 +88,9 @@ class Bound:
         version = self.match.version(subject)
         if version is None or (self.narrowed is not None and self.narrowed.version(subject) is None):
             return None
-        if not all(m.selects(namespace(), obj, old) for m in (self.match, self.narrowed) if m is not None):
-            return None
-        return version
+        matches = [match for match in (self.match, self.narrowed) if match is not None]
+        there = namespace()
+        return version if all(selects(m.namespaces, m.objects, there, (obj, old)) for m in matches) else None
 
 
 class Policies:

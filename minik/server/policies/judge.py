@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,6 @@ from minik.server.webhooks.matching import Subject
 
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
 _MAX_MESSAGE = 5 * 1024
-
-Request = Callable[[str], Mapping[str, Any]]
-"""Version → the `request` of a review in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +31,17 @@ class Finding:
 def judge(
     core: Core,
     attributes: Attributes,
-    policies: tuple[Bound, ...],
+    policies: Sequence[tuple[Bound, Mapping[str, Any]]],
     subject: Subject,
-    request: Request,
     namespace: Callable[[], ROObj | None],
-    objects: tuple[ROObj | None, ROObj | None],
 ) -> None:
-    """Raises the refusal of the first policy that has one. `objects`: the object and the old one."""
+    """Raises the refusal of the first policy that has one. `policies`: those that the write concerns, each with the `request` of a
+    review in the version that it wants."""
     refusal: StatusError | None = None
-    for bound in policies:
-        version = bound.version(subject, namespace, *objects)
-        if version is None:
-            continue
+    around = None if subject.is_namespace else namespace()
+    for bound, request in policies:
         actions = bound.binding.get("validationActions") or ()
-        around = None if subject.is_namespace else namespace()
-        for finding in _findings(core, bound, subject, request(version), around):
+        for finding in _findings(core, bound, subject, request, around):
             where = f"ValidatingAdmissionPolicy '{bound.policy}' with binding '{bound.name}'"
             if "Warn" in actions and not finding.is_configuration:
                 attributes.warnings.append(f"Validation failed for {where}: {finding.message}")

@@ -43,12 +43,3 @@ def node_name(pod: ROObj) -> str:
     if not node:
         raise BadRequest(f"pod {meta.name(pod)} does not have a host assigned")
     return node
-
-
-def container_status(pod: ROObj, name: str) -> ROObj | None:
-    status = pod.get("status") or {}
-    for group in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-        for entry in status.get(group) or ():
-            if entry["name"] == name:
-                return entry  # type: ignore[no-any-return]  # JSON
-    return None

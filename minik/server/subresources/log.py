@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from minik.api import meta, times
+from minik.api.core_v1 import pods
 from minik.api.errors import BadRequest, invalid, invalid_object
 from minik.api.meta import ROObj
 from minik.clock import Clock
@@ -14,7 +15,7 @@ from minik.link.mux import LinkClosed, Stream
 from minik.link.requests import LogRequest
 from minik.server.request import Request, Response
 from minik.server.streams.reading import send_frames
-from minik.server.streams.target import container_name, container_status, node_name
+from minik.server.streams.target import container_name, node_name
 from minik.server.streams.upgrade import is_websocket
 from minik.server.tunnel import Links
 
@@ -81,7 +82,7 @@ def parse_options(request: Request, pod: ROObj, *, clock: Clock) -> LogRequest:
 
 def refuse_without_logs(pod: ROObj, options: LogRequest) -> None:
     """Raises BadRequest where there is nothing to read, in kubelet's words."""
-    status = container_status(pod, options.container)
+    status = pods.status_of(pod, options.container)
     where = f'container "{options.container}" in pod "{options.pod}"'
     if options.previous:
         if not status or not (status.get("lastState") or {}).get("terminated"):

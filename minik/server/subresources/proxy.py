@@ -14,7 +14,7 @@ from minik.server.proxy import location
 from minik.server.proxy.target import Target
 from minik.server.request import Request, Response
 from minik.server.tunnel import Links
-from minik.server.verbs.common import attributes, kind_of
+from minik.server.verbs.common import connecting, kind_of
 
 _SEGMENTS = 8
 """Of `/api/v1/namespaces/NAMESPACE/pods/NAME/proxy`, the first empty one counted."""
@@ -28,22 +28,16 @@ def handlers(links: Links) -> Mapping[tuple[str, str], Mapping[str, Verb]]:
     async def to_pod(core: Core, request: Request) -> Response:
         info = request.info
         scheme, target = location.of_pod(core, kind_of(request), info.namespace, info.name)
-        await _hear(core, request, "PodProxyOptions")
+        await connecting(core, request, "PodProxyOptions", {"path": info.rest})
         return await _pass_on(request, scheme, target, links)
 
     async def to_service(core: Core, request: Request) -> Response:
         info = request.info
         scheme, target = location.of_service(core, kind_of(request), info.namespace, info.name, core.entropy.rng)
-        await _hear(core, request, "ServiceProxyOptions")
+        await connecting(core, request, "ServiceProxyOptions", {"path": info.rest})
         return await _pass_on(request, scheme, target, links)
 
     return {("pods", "proxy"): dict.fromkeys(_ANY, to_pod), ("services", "proxy"): dict.fromkeys(_ANY, to_service)}
-
-
-async def _hear(core: Core, request: Request, kind: str) -> None:
-    """Have admission webhooks heard. Raises what refuses it."""
-    options = {"kind": kind, "apiVersion": "v1", "path": request.info.rest}
-    await core.webhooks.hear(core, attributes(request), "CONNECT", options)
 
 
 async def _pass_on(request: Request, scheme: str, target: Target, links: Links) -> Response:

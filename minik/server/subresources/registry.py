@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from minik.api.meta import Obj, ROObj
+from minik.api.meta import ROObj
 from minik.server import resources
 from minik.server.core import Core, Verb
 from minik.server.request import Request, Response
@@ -26,16 +26,10 @@ from minik.server.subresources import (
 )
 from minik.server.subresources import exec as exec_
 from minik.server.tunnel import Links
-from minik.server.verbs.common import attributes, kind_of
+from minik.server.verbs.common import connecting, kind_of
 from minik.server.verbs.get import get
 from minik.server.verbs.patch import patch
 from minik.server.verbs.update import update
-
-
-async def connecting(core: Core, request: Request, kind: str, options: Obj) -> None:
-    """Have admission webhooks heard before a connection is made. Raises what refuses it."""
-    await core.webhooks.hear(core, attributes(request), "CONNECT", {"kind": kind, "apiVersion": "v1", **options})
-
 
 STATUS: Mapping[str, Verb] = {"get": get, "update": update, "patch": patch}
 SCALE: Mapping[str, Verb] = {"get": scale.get, "update": scale.update, "patch": scale.patch}

@@ -1,4 +1,4 @@
-"""What the verbs share: making `Attributes` of a request, and a `Response` of what was written."""
+"""What verbs and subresources share: making `Attributes` of a request, and a `Response` of what was written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from minik.api.errors import BadRequest
 from minik.api.kind import Kind
 from minik.api.meta import Obj
 from minik.server.author import author_of
-from minik.server.core import Attributes
+from minik.server.core import Attributes, Core
 from minik.server.request import Request, Response
 from minik.server.resources import Written
 
@@ -34,6 +34,11 @@ def attributes(request: Request, *, dry_run: bool = False, verb: str = "") -> At
         dry_run=dry_run,
         warnings=request.warnings,
     )
+
+
+async def connecting(core: Core, request: Request, kind: str, options: Obj) -> None:
+    """Have admission webhooks heard before a connection is made: `options`, of that kind, are what they see. Raises what refuses it."""
+    await core.webhooks.hear(core, attributes(request), "CONNECT", {"kind": kind, "apiVersion": "v1", **options})
 
 
 def answer(written: Written) -> Response:

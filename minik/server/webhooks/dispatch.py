@@ -1,8 +1,8 @@
 """`Webhooks`: has admission policies and webhooks heard before something is written, deleted or connected; policies come first.
 
-`server/resources.py` calls `mutate` and `validate` for what is written and `remove` for what goes; subresources that are no writes of an
-object of their own (exec, attach, port-forward, proxy, binding, eviction) call `hear`. Mutating hooks are asked one after the other, in
-the order of their configurations' names; validating ones together. What a hook fails to say counts as its `failurePolicy` has it.
+`server/drafts.py` calls `mutate` and `validate` for what is written, `resources.py` `remove` for what goes; subresources that are no writes
+of an object of their own (exec, attach, port-forward, proxy, binding, eviction) call `hear`. Mutating hooks are asked one after the other,
+in the order of their configurations' names; validating ones together. What a hook fails to say counts as its `failurePolicy` has it.
 
 A hook that wants to hear in another version gets the objects in that one, by their kind's conversion webhook if it has one (of policies,
 only validating ones do); what cannot be converted is refused. A patch is taken for whole objects and for their status; for other
@@ -173,11 +173,12 @@ class _Case:
             def namespace() -> ROObj | None:
                 return _namespace(self.core, self.subject, obj, self.old)
 
-            versions = {bound.version(self.subject, namespace, obj, self.old) for bound in policies} - {None}
-            requests = {version: await self.request(version, "", obj) for version in versions if version}
-            judge(self.core, self.attributes, policies, self.subject, requests.__getitem__, namespace, (obj, self.old))
-        asked = (self.ask(hook, obj) for hook in hooks)
-        for said in await asyncio.gather(*asked, return_exceptions=True):
+            versions = [(bound, bound.version(self.subject, namespace, obj, self.old)) for bound in policies]
+            requests = {version: await self.request(version, "", obj) for _, version in versions if version is not None}
+            asked = [(bound, requests[version]) for bound, version in versions if version is not None]
+            judge(self.core, self.attributes, asked, self.subject, namespace)
+        answers = (self.ask(hook, obj) for hook in hooks)
+        for said in await asyncio.gather(*answers, return_exceptions=True):
             if isinstance(said, BaseException):
                 raise said
 
@@ -203,7 +204,10 @@ class _Case:
         """The hook's consent; None if it does not care, or if its failing is to be ignored. Raises its refusal."""
         subject, core = self.subject, self.core
         version = wanted_version(hook, subject)
-        if version is None or not selects(hook, subject, _namespace(core, subject, obj, self.old), (obj, self.old)):
+        if version is None:
+            return None
+        namespace = _namespace(core, subject, obj, self.old)
+        if not selects(hook.namespaces, hook.objects, namespace, (obj, self.old)):
             return None
         request = await self.request(version, core.entropy.uid(), obj)
         try:

@@ -77,14 +77,15 @@ def _names(resource: str, subresource: str, subject: Subject) -> bool:
     )
 
 
-def selects(hook: Hook, subject: Subject, namespace: ROObj | None, objects: Sequence[ROObj | None]) -> bool:
-    """Whether the hook's selectors do. `namespace`: the Namespace that counts; None for what is in none."""
-    if not hook.namespaces.empty and namespace is not None and not hook.namespaces.matches(meta.labels(namespace)):
+def selects(namespaces: Selector, objects: Selector, namespace: ROObj | None, states: Sequence[ROObj | None]) -> bool:
+    """Whether these two selectors, of a hook or a policy, do. `namespace`: the Namespace that counts; None for what is in none. `states`:
+    the object and the old one."""
+    if not namespaces.empty and namespace is not None and not namespaces.matches(meta.labels(namespace)):
         return False
-    return hook.objects.empty or any(selected(hook.objects, obj) for obj in objects)
+    return objects.empty or any(_selected(objects, obj) for obj in states)
 
 
-def selected(selector: Selector, obj: ROObj | None) -> bool:
+def _selected(selector: Selector, obj: ROObj | None) -> bool:
     return obj is not None and "metadata" in obj and selector.matches(meta.labels(obj))
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from minik.api import cel
 from minik.api.schema import SchemaError
 from minik.api.structural import CustomSchema
 
@@ -196,7 +195,6 @@ def test_an_update_is_not_blamed_for_what_was_there() -> None:
     assert len(complaints(schema, old, low=2, keyed=[{"name": "a", "n": 8}])) == 2
 
 
-@pytest.mark.skipif(not cel.available(), reason="cel-expr-python is not installed")
 def test_rules_in_cel() -> None:
     rules = [
         {"rule": "self.min <= self.max", "message": "min is above max", "fieldPath": ".min"},
@@ -217,7 +215,6 @@ def test_rules_in_cel() -> None:
     assert complaints(schema, bad, **bad["spec"]) == []  # it was so before
 
 
-@pytest.mark.skipif(not cel.available(), reason="cel-expr-python is not installed")
 @pytest.mark.parametrize(
     ("rule", "holds"),
     [

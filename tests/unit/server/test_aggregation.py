@@ -113,7 +113,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    port = runner.addresses[0][1]
     front = FrontProxy(front_ca.certificate, tmp_path / "front.crt", tmp_path / "front.key")
     async with serving(tmp_path, front_proxy=front) as (run, base), forwarding(run, "n1"):
         client = Client(run.local(), run.server.registry)

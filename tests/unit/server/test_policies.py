@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from minik.api import cel
 from minik.api.admissionregistration_v1.expressions import as_maps
 from minik.api.errors import Invalid, StatusError
 from minik.api.meta import Obj
 from minik.client.client import Client
 from tests.support.apiserver import running
 
-pytestmark = pytest.mark.skipif(not cel.available(), reason=cel.MISSING)
 GROUP = "admissionregistration.k8s.io"
 CONFIG_MAPS = {
     "apiGroups": [""],

@@ -113,7 +113,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for tls in (None, context):
             site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
             await site.start()
-            ports.append(site._server.sockets[0].getsockname()[1])  # type: ignore[union-attr]
+            ports.append(runner.addresses[-1][1])
         client = Client(run.local(), run.server.registry)
         await _objects(client, *ports)
         trust = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))

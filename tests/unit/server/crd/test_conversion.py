@@ -114,7 +114,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
-        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        port = runner.addresses[0][1]
         made.url, made.bundle = f"https://127.0.0.1:{port}/convert", base64.b64encode(authority.certificate).decode()
         await made.client.create(CRDS, made.crd())
         await _established(made.client)
