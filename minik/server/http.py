@@ -31,7 +31,6 @@ _SLICE = 256 * 1024
 """Bytes of a list that are sent at a time. Fresh buffers of many megabytes cost more than what is copied into them."""
 _TURN = 4
 """Slices after which others get their turn: a millisecond or two."""
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SHUTDOWN_SECONDS = 2.0
 _MAX_URL = 64 * 1024
 _NO_QUERY: Mapping[str, Sequence[str]] = {}
@@ -217,7 +216,7 @@ async def _request(http: web.BaseRequest) -> Request:
         http=http,  # type: ignore[arg-type]  # what takes connections over needs no more than a BaseRequest
         certificate=protocol.certificate if isinstance(protocol, _Connection) else None,
     )
-    if method in _WITH_BODY and http.body_exists:
+    if http.body_exists and method != "CONNECT":
         length = http.content_length
         if length is not None and length > MAX_BODY:
             raise _too_large()

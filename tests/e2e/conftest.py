@@ -37,6 +37,15 @@ class OneNode:
 
         return run("docker", "--host", self.host.url, *words)
 
+    def container(self, uid: str) -> str:
+        """The id of the running container of the pod that has only one."""
+        words = ("--filter", f"label=minik.pod.uid={uid}", "--filter", "label=minik.kind=container")
+        return self.docker("ps", "-q", *words).strip()
+
+    def netns(self, uid: str) -> str:
+        """The path of that pod's network namespace."""
+        return f"/proc/{self.docker('inspect', '--format', '{{.State.Pid}}', self.container(uid)).strip()}/ns/net"
+
     def kubectl(self, home: Path, *, namespace: str = "", binary: Path | None = None) -> Kubectl:
         path = binary or kubectls.any_binary().path
         return Kubectl(path, self.server.kubeconfig, home=home, namespace=namespace, prefix=inside(self.host.netns))

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import OneNode
-from tests.support.e2e import MERGE, Client, Obj, row
+from tests.support.e2e import MERGE, STRATEGIC, Client, Obj, row
 from tests.support.images import BUSYBOX
+from tests.support.podnet import pod_net
 from tests.support.process import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
@@ -233,6 +234,74 @@ def test_probes(api: Client) -> None:
     became = next(each["lastTransitionTime"] for each in found["conditions"] if each["type"] == "Ready")
     assert became > began
     assert not state(api, "never-ready")["ready"] and api.condition("pods", "never-ready", "Ready")["status"] == "False"
+
+
+@row(
+    "Service Account Tokens Must AutoMount",
+    "TokenRequestProjection should mount a projected volume with token using TokenRequest API.",
+)
+def test_tokens(api: Client, one: OneNode) -> None:
+    """The token is the account's and the pod's, and comes with the authority and the namespace; one can be asked for at any place."""
+    root = api.get("configmaps", "kube-root-ca.crt")["data"]["ca.crt"]
+    api.create("serviceaccounts", {"metadata": {"name": "mount-test"}})
+    source = {"serviceAccountToken": {"path": "token", "expirationSeconds": 43200}}
+    mount = {"volumeMounts": [{"name": "token", "mountPath": "/var/run/secrets/tokens"}]}
+    volumes = [{"name": "token", "projected": {"sources": [source]}}]
+    make(api, "by-itself", container("sleep 3600"), serviceAccountName="mount-test")
+    make(api, "as-asked", container("sleep 3600", **mount), serviceAccountName="mount-test", volumes=volumes)
+    own = "/var/run/secrets/kubernetes.io/serviceaccount"
+    tokens = set()
+    for name, directory in (("by-itself", own), ("as-asked", own), ("as-asked", "/var/run/secrets/tokens")):
+        api.phase(name)
+        uid = api.get("pods", name)["metadata"]["uid"]
+        token = one.docker("exec", one.container(uid), "cat", f"{directory}/token")
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+        said = api.do("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
+        assert said["authenticated"] and not said.get("error")
+        user, accounts = said["user"], "system:serviceaccounts"
+        assert user["username"] == f"system:serviceaccount:{api.namespace}:mount-test"
+        assert {"system:authenticated", accounts, f"{accounts}:{api.namespace}"} <= set(user["groups"])
+        assert user["extra"]["authentication.kubernetes.io/pod-uid"] == [uid]
+        tokens.add(token)
+        if directory == own:
+            assert one.docker("exec", one.container(uid), "cat", f"{own}/ca.crt") == root
+            assert one.docker("exec", one.container(uid), "cat", f"{own}/namespace") == api.namespace
+    assert len(tokens) == 3
+
+
+@row("Pod liveness probe, using grpc call, success", "Pod liveness probe, using grpc call, failure")
+def test_grpc_probes(api: Client, one: OneNode) -> None:
+    for name, port in (("holds", 5000), ("fails", 2333)):
+        probe = {"grpc": {"port": port}, "initialDelaySeconds": 3, "periodSeconds": 1, "failureThreshold": 1}
+        make(api, name, container("sleep 3600", livenessProbe=probe))
+    api.phase("holds")
+    with pod_net(one.netns(api.get("pods", "holds")["metadata"]["uid"])) as net:
+        net.serve_health(5000)
+        is_so(api, "fails", restarts=1)
+        is_so(api, "fails", restarts=2)
+        assert state(api, "holds")["restartCount"] == 0
+
+
+@row("Ephemeral Container, update ephemeral containers")
+def test_ephemeral_containers_are_added(api: Client) -> None:
+    make(api, "ephemeral", container("sleep 3600"))
+    api.phase("ephemeral")
+
+    def runs(name: str) -> bool:
+        found = status(api, "ephemeral").get("ephemeralContainerStatuses") or ()
+        return any(each["name"] == name and "running" in each["state"] for each in found)
+
+    path = api.path("pods", "ephemeral/ephemeralcontainers")
+    api.do("PATCH", path, {"spec": {"ephemeralContainers": [container("sleep 3600", "debugger1")]}}, STRATEGIC)
+    until(lambda: runs("debugger1"), "the first one runs")
+
+    def one_more(pod: Obj) -> None:
+        (only,) = pod["spec"]["ephemeralContainers"]
+        pod["spec"]["ephemeralContainers"] = [only, container("sleep 3600", "debugger2")]
+
+    api.change("pods", "ephemeral", one_more, "ephemeralcontainers")
+    until(lambda: runs("debugger2"), "the second one runs")
+    assert runs("debugger1") and len(api.get("pods", "ephemeral")["spec"]["ephemeralContainers"]) == 2
 
 
 @row(

@@ -21,6 +21,7 @@ def run_pod(kubectl: Kubectl, *command: str, **spec: object) -> None:
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
 
 
+@row("Kubectl, logs")
 def test_logs(each_kubectl: Kubectl) -> None:
     run_pod(each_kubectl, "echo first; echo error >&2; until [ -e /tmp/go ]; do sleep 0.1; done; echo later; sleep 1d")
     with each_kubectl.popen("logs", "-f", "p") as follow:
@@ -35,7 +36,10 @@ def test_logs(each_kubectl: Kubectl) -> None:
         ["error", "first", "later"],
     )
     assert each_kubectl("logs", "p", "--since=1h").splitlines()[-1] == "later"
+    assert each_kubectl("logs", "p", "--since=24h") == each_kubectl("logs", "p")
     assert each_kubectl("logs", "p", "--limit-bytes=5") in ("first", "error")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\S+Z later\n", each_kubectl("logs", "p", "--tail=1", "--timestamps"))
+    each_kubectl.eventually("", "logs", "p", "--since=1s")
 
 
 def messages(one: OneNode, path: str, protocol: str) -> list[bytes]:

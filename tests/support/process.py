@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 MINIK = (sys.executable, "-m", "minik.cli.main")
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 90.0
@@ -44,27 +45,35 @@ def until(condition: Callable[[], Any], what: str, *, timeout: float = TIMEOUT, 
         time.sleep(every)
 
 
-def dial(host: str, port: int, *, netns: str = "", timeout: float = TIMEOUT) -> socket.socket:
-    """A TCP connection made inside the network namespace at this path (a socket keeps the namespace it was made in). Raises OSError."""
-    if not netns:
-        return socket.create_connection((host, port), timeout)
-    made: list[socket.socket | OSError] = []
+def in_netns(netns: str, make: Callable[[], T]) -> T:
+    """What `make` gives inside the network namespace at this path; sockets made there stay there. Raises what it raises."""
+    made: list[T] = []
+    failed: list[BaseException] = []
 
-    def make() -> None:  # in a thread of its own, which alone enters the namespace
+    def run() -> None:  # in a thread of its own, which alone enters the namespace
         try:
             with Path(netns).open() as namespace:
                 if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0x40000000):
                     raise OSError(ctypes.get_errno(), f"setns {netns}")
-            made.append(socket.create_connection((host, port), timeout))
-        except OSError as error:
-            made.append(error)
+            made.append(make())
+        except BaseException as error:  # it is raised below
+            failed.append(error)
 
-    thread = threading.Thread(target=make)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    if isinstance(made[0], OSError):
-        raise made[0]
+    if failed:
+        raise failed[0]
     return made[0]
+
+
+def dial(host: str, port: int, *, netns: str = "", timeout: float = TIMEOUT) -> socket.socket:
+    """A TCP connection, made inside a network namespace if one is given. Raises OSError."""
+
+    def connect() -> socket.socket:
+        return socket.create_connection((host, port), timeout)
+
+    return in_netns(netns, connect) if netns else connect()
 
 
 def fetch(host: str, port: int, path: str = "/", *, netns: str = "", timeout: float = 5.0) -> str:
