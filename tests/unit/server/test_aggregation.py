@@ -29,6 +29,7 @@ from minik.metrics import Metrics
 from minik.server.aggregation import FrontProxy, authentication, identity
 from minik.server.request import User
 from tests.support.apiserver import Running, serving
+from tests.support.backends import listening, put_behind_service, server_tls
 from tests.support.forwarding import forwarding
 
 GROUP, VERSION = "wardle.example.com", "v1alpha1"
@@ -94,49 +95,28 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     now = SystemClock().now()
-    front_ca, their_ca = pki.new_ca(now=now, common_name="front"), pki.new_ca(now=now, common_name="theirs")
+    front_ca = pki.new_ca(now=now, common_name="front")
     shown = pki.new_client_certificate(front_ca, now=now, user="front-proxy-client")
-    own = pki.new_server_certificate(their_ca, now=now, names=["api.default.svc"])
-    for name, content in {
-        "front.crt": shown.certificate, "front.key": shown.key, "front-ca.crt": front_ca.certificate, "own.crt": own.certificate,
-        "own.key": own.key,
-    }.items():  # fmt: skip
+    for name, content in (
+        ("front.crt", shown.certificate), ("front.key", shown.key), ("front-ca.crt", front_ca.certificate),
+    ):  # fmt: skip
         (tmp_path / name).write_bytes(content)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "own.crt", tmp_path / "own.key")
-    context.load_verify_locations(tmp_path / "front-ca.crt")
-    context.verify_mode = ssl.CERT_REQUIRED
-    other = Other()
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", other.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-    await site.start()
-    port = runner.addresses[0][1]
+    tls, bundle = server_tls(tmp_path, "api.default.svc")
+    tls.load_verify_locations(tmp_path / "front-ca.crt")
+    tls.verify_mode = ssl.CERT_REQUIRED
     front = FrontProxy(front_ca.certificate, tmp_path / "front.crt", tmp_path / "front.key")
-    async with serving(tmp_path, front_proxy=front) as (run, base), forwarding(run, "n1"):
+    other = Other()
+    async with (
+        listening(other.answer, tls) as port,
+        serving(tmp_path, front_proxy=front) as (run, base),
+        forwarding(run, "n1"),
+    ):
         client = Client(run.local(), run.server.registry)
-        await _objects(client, port)
+        await put_behind_service(client, "api", IP, port)
         trust = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
         trust.load_cert_chain(tmp_path / "admin.crt", tmp_path / "admin.key")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
-            bundle = base64.b64encode(their_ca.certificate).decode()
             yield World(run, client, session, base, other, bundle)
-    await runner.cleanup()
-
-
-async def _objects(client: Client, port: int) -> None:
-    """A Service `api` with one running pod behind it."""
-    meta_ = {"name": "api", "namespace": "default"}
-    await client.create(
-        "pods", {"metadata": meta_, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}}
-    )
-    pod = await client.patch_status("pods", "api", "default", {"status": {"podIP": IP, "podIPs": [{"ip": IP}]}})
-    await client.create("services", {"metadata": meta_, "spec": {"ports": [{"name": "https", "port": 443}]}})
-    target = {"kind": "Pod", "name": "api", "namespace": "default", "uid": meta.uid(pod)}
-    subset = {"addresses": [{"ip": IP, "targetRef": target}], "ports": [{"name": "https", "port": port}]}
-    await client.create("endpoints", {"metadata": meta_, "subsets": [subset]})
 
 
 def apiservice(bundle: str, **spec: object) -> Obj:

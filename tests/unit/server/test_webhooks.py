@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,12 @@ import pytest
 from aiohttp import web
 
 from minik import pki
-from minik.api import meta
 from minik.api.errors import BadRequest, Forbidden, InternalError, Invalid, StatusError
 from minik.api.meta import Obj
 from minik.client.client import Client
 from minik.clock import SystemClock
 from tests.support.apiserver import running
+from tests.support.backends import listening, put_behind_service, server_tls
 from tests.support.forwarding import forwarding
 
 IP = "10.42.0.9"
@@ -89,36 +88,12 @@ def rule(operations: str, resources: str, groups: str = "", versions: str = "v1"
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    now = SystemClock().now()
-    authority = pki.new_ca(now=now, common_name="hooks")
-    own = pki.new_server_certificate(authority, now=now, names=["hook.default.svc", "127.0.0.1"])
-    for name, content in (("own.crt", own.certificate), ("own.key", own.key)):
-        (tmp_path / name).write_bytes(content)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "own.crt", tmp_path / "own.key")
+    tls, bundle = server_tls(tmp_path, "hook.default.svc", "127.0.0.1")
     async with running() as run, forwarding(run, "n1"):
-        made = World(Client(run.local(), run.server.registry), base64.b64encode(authority.certificate).decode())
-        app = web.Application()
-        app.router.add_route("POST", "/{rest:.*}", made.answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        await _service(made.client, runner.addresses[0][1])
-        yield made
-        await runner.cleanup()
-
-
-async def _service(client: Client, port: int) -> None:
-    named = {"name": "hook", "namespace": "default"}
-    await client.create(
-        "pods", {"metadata": named, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}}
-    )
-    pod = await client.patch_status("pods", "hook", "default", {"status": {"podIP": IP, "podIPs": [{"ip": IP}]}})
-    await client.create("services", {"metadata": named, "spec": {"ports": [{"name": "https", "port": 443}]}})
-    target = {"kind": "Pod", "name": "hook", "namespace": "default", "uid": meta.uid(pod)}
-    subset = {"addresses": [{"ip": IP, "targetRef": target}], "ports": [{"name": "https", "port": port}]}
-    await client.create("endpoints", {"metadata": named, "subsets": [subset]})
+        made = World(Client(run.local(), run.server.registry), bundle)
+        async with listening(made.answer, tls) as port:
+            await put_behind_service(made.client, "hook", IP, port)
+            yield made
 
 
 async def test_a_hook_says_no_and_nothing_is_written(world: World) -> None:

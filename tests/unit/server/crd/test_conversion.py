@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from minik import pki
 from minik.api.errors import InternalError, Invalid, StatusError
 from minik.api.meta import Obj
 from minik.client.client import Client
-from minik.clock import SystemClock
 from minik.server.request import User
 from minik.server.webhooks.matching import Subject
 from minik.server.webhooks.review import request_of
 from tests.support.apiserver import running
+from tests.support.backends import listening, server_tls
 from tests.support.e2e import row
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -99,27 +97,14 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    now = SystemClock().now()
-    authority = pki.new_ca(now=now, common_name="converter")
-    own = pki.new_server_certificate(authority, now=now, names=["127.0.0.1"])
-    for name, content in (("own.crt", own.certificate), ("own.key", own.key)):
-        (tmp_path / name).write_bytes(content)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "own.crt", tmp_path / "own.key")
+    tls, bundle = server_tls(tmp_path, "127.0.0.1")
     async with running() as run:
         made = World(Client(run.local(), run.server.registry))
-        app = web.Application()
-        app.router.add_route("POST", "/{rest}", made.answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        port = runner.addresses[0][1]
-        made.url, made.bundle = f"https://127.0.0.1:{port}/convert", base64.b64encode(authority.certificate).decode()
-        await made.client.create(CRDS, made.crd())
-        await _established(made.client)
-        yield made
-        await runner.cleanup()
+        async with listening(made.answer, tls) as port:
+            made.url, made.bundle = f"https://127.0.0.1:{port}/convert", bundle
+            await made.client.create(CRDS, made.crd())
+            await _established(made.client)
+            yield made
 
 
 async def _established(client: Client) -> None:
