@@ -65,9 +65,7 @@ def test_data_stays_with_its_claim_and_goes_with_it(own: tuple[OneNode, Kubectl,
     assert directory.is_dir() and directory.stat().st_mode & 0o777 == 0o777
     until(lambda: starts(kubectl) == 1, "the first start is written")
 
-    uid = kubectl.get("pod", "db-0")["metadata"]["uid"]
-    kubectl("delete", "pod", "db-0")
-    until(lambda: kubectl.get("pod", "db-0")["metadata"]["uid"] != uid, "another pod of that name")
+    kubectl.delete_remade("pod", "db-0")
     kubectl("rollout", "status", "statefulset/db", "--timeout=60s")
     until(lambda: starts(kubectl) == 2, "the next pod adds to what the first has written")
 

@@ -48,7 +48,7 @@ def test_stateful_pods_keep_their_names_and_daemons_their_node(kubectl: Kubectl)
     kubectl("rollout", "status", "daemonset/agent", "--timeout=60s")
     assert [kubectl("logs", f"db-{n}") for n in (0, 1)] == ["db-0\n", "db-1\n"]
     before = kubectl.get("pod", "db-1")["metadata"]["uid"]
-    kubectl("delete", "pod", "db-1")
+    kubectl.delete_remade("pod", "db-1")
     until(lambda: kubectl.get("sts", "db")["status"].get("readyReplicas") == 2, "the pod of that name again")
     assert kubectl.get("pod", "db-1")["metadata"]["uid"] != before
     (daemon,) = kubectl.get("pods", "-l", "app=agent")["items"]

@@ -150,6 +150,13 @@ class Kubectl:
         text = "\n---\n".join(o if isinstance(o, str) else json.dumps(o) for o in objects)
         return self("apply", *options, "-f", "-", stdin=text)
 
+    def delete_remade(self, kind: str, name: str) -> None:
+        """Delete what a controller makes again under the same name, and wait for the next one. (`kubectl delete`, when it waits, asks
+        twice what there is: if the next one is there by then, it waits for the end of that.)"""
+        uid = self.get(kind, name)["metadata"]["uid"]
+        self("delete", kind, name, "--wait=false")
+        self.eventually(lambda out: out not in ("", uid), "get", kind, name, "-o", "jsonpath={.metadata.uid}")
+
     def popen(self, *words: str) -> Stream:
         """Start it and read its output line by line; a context manager that ends it."""
         return Stream(self.command(*words), env=self.env)

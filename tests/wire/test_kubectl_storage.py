@@ -125,7 +125,7 @@ def test_volumes_of_a_stateful_set(kubectl: Kubectl) -> None:
     made = {name: volume_of(kubectl, name) for name in kubectl.names("pvc")}
     assert sorted(made) == ["data-db-0", "data-db-1"]
     first = kubectl.get("pod", "db-0")
-    kubectl("delete", "pod", "db-0")
+    kubectl.delete_remade("pod", "db-0")
     kubectl("rollout", "status", "statefulset/db", "--timeout=60s")
     again = kubectl.get("pod", "db-0")
     assert again["metadata"]["uid"] != first["metadata"]["uid"]

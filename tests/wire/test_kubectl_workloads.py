@@ -179,7 +179,8 @@ def test_delete_orphans_then_adopts(web: Kubectl) -> None:
 
     until(adopted, "the new deployment adopts the replica set")
     assert web.names("pods") == pods
-    web("delete", "replicaset", owned["metadata"]["name"], "--cascade=orphan")
+    # Without waiting: the deployment makes one of the same name at once, and kubectl may take it for the old one.
+    web("delete", "replicaset", owned["metadata"]["name"], "--cascade=orphan", "--wait=false")
     until(
         lambda: all(_owner_is_not(pod, owned["metadata"]["uid"]) for pod in web.get("pods")["items"]), "orphaned pods"
     )

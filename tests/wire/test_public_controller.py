@@ -84,8 +84,7 @@ def test_the_example_works_both_ways(way: object, tmp_path: Path) -> None:
         assert kubectl("get", "cm", "hello", "-o", "jsonpath={.data['index\\.html']}") == "<h1>hello</h1>"
         kubectl("scale", "website", "hello", "--replicas=3")
         kubectl("wait", "--for=jsonpath={.status.ready}=3", "website/hello", "--timeout=60s")
-        kubectl("delete", "deployment", "hello")  # it comes back
-        until(lambda: kubectl.names("deployments") == ["hello"], "the deployment is made again")
+        kubectl.delete_remade("deployment", "hello")
         kubectl("wait", "--for=jsonpath={.status.ready}=3", "website/hello", "--timeout=60s")
         events = kubectl(
             "get", "events", "--field-selector", "reason=Up", "-o", "jsonpath={.items[*].reportingComponent}"
