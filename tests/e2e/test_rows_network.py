@@ -20,7 +20,7 @@ from minik.clock import SystemClock
 from tests.e2e.conftest import OneNode, pod
 from tests.support.e2e import MERGE, Client, Obj, row
 from tests.support.podnet import PodNet, pod_net
-from tests.support.process import until
+from tests.support.process import dial, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -121,6 +121,24 @@ def test_a_service_of_several_slices(api: Client, make: MakePod, pods: int) -> N
             lambda n=number, who=name: client.fetch(spec["clusterIP"], 8090 + n) == f"{who} {n}",
             f"port {8090 + number}",
         )
+
+
+@row("kubernetes.default Endpoints and EndpointSlices")
+def test_the_api_server_is_at_its_endpoints(api: Client, one: OneNode, make: MakePod) -> None:
+    root = "/namespaces/default"
+    (subset,) = api.do("GET", f"/api/v1{root}/endpoints/kubernetes")["subsets"]
+    where = f"/apis/discovery.k8s.io/v1{root}/endpointslices"
+    (found,) = api.do("GET", f"{where}?labelSelector=kubernetes.io/service-name%3Dkubernetes")["items"]
+    assert found["metadata"]["name"] == "kubernetes"
+    addresses = [each["ip"] for each in subset["addresses"]]
+    assert addresses == [address for each in found["endpoints"] for address in each["addresses"]]
+    (port,) = found["ports"]
+    assert port["name"] == subset["ports"][0]["name"] == "https" and port["port"] == subset["ports"][0]["port"]
+    cluster_ip = api.do("GET", f"/api/v1{root}/services/kubernetes")["spec"]["clusterIP"]
+    netns = make("client").netns
+    for host, number in ((addresses[0], port["port"]), (cluster_ip, 443)):
+        with one.server.context().wrap_socket(dial(host, number, netns=netns), server_hostname=host) as stream:
+            assert stream.getpeercert()
 
 
 # --- names --------------------------------------------------------------------------------------------------------
