@@ -1,5 +1,5 @@
-"""CEL, the Common Expression Language, as the Kubernetes API uses it: conditions on devices, rules of
-custom kinds, admission policies, match conditions of webhooks.
+"""CEL, the Common Expression Language, as the Kubernetes API uses it: conditions on devices, rules of custom kinds,
+admission policies, match conditions of webhooks.
 
 A thin layer over cel-expr-python (Google's cel-cpp), loaded when the first expression comes. Besides CEL's own and its
 standard extensions (strings, math, optionals, bindings) there are Kubernetes' `quantity(…)` and `semver(…)`

@@ -5,6 +5,7 @@ After `test/e2e/common/node/*.go`, with busybox for agnhost.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.e2e.conftest import OneNode
 from tests.support.e2e import MERGE, STRATEGIC, Client, Obj, row
 from tests.support.images import BUSYBOX
-from tests.support.podnet import pod_net
+from tests.support.podnet import PodNet
 from tests.support.process import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
@@ -255,8 +256,7 @@ def test_tokens(api: Client, one: OneNode) -> None:
         api.phase(name)
         uid = api.get("pods", name)["metadata"]["uid"]
         token = one.docker("exec", one.container(uid), "cat", f"{directory}/token")
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-        said = api.do("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
+        said = api.review("TokenReview", "/apis/authentication.k8s.io/v1/tokenreviews", {"token": token})
         assert said["authenticated"] and not said.get("error")
         user, accounts = said["user"], "system:serviceaccounts"
         assert user["username"] == f"system:serviceaccount:{api.namespace}:mount-test"
@@ -275,7 +275,7 @@ def test_grpc_probes(api: Client, one: OneNode) -> None:
         probe = {"grpc": {"port": port}, "initialDelaySeconds": 3, "periodSeconds": 1, "failureThreshold": 1}
         make(api, name, container("sleep 3600", livenessProbe=probe))
     api.phase("holds")
-    with pod_net(one.netns(api.get("pods", "holds")["metadata"]["uid"])) as net:
+    with contextlib.closing(PodNet(one.netns(api.get("pods", "holds")["metadata"]["uid"]))) as net:
         net.serve_health(5000)
         is_so(api, "fails", restarts=1)
         is_so(api, "fails", restarts=2)

@@ -19,7 +19,7 @@ from minik import pki
 from minik.clock import SystemClock
 from tests.e2e.conftest import OneNode, pod
 from tests.support.e2e import MERGE, Client, Obj, row
-from tests.support.podnet import PodNet, pod_net
+from tests.support.podnet import PodNet
 from tests.support.process import dial, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
@@ -43,7 +43,7 @@ def make(api: Client, one: OneNode) -> Iterator[MakePod]:
             api.phase(name)
             uid = api.get("pods", name)["metadata"]["uid"]
             conf = one.docker("exec", one.container(uid), "cat", "/etc/resolv.conf")
-            return stack.enter_context(pod_net(one.netns(uid), conf))
+            return stack.enter_context(contextlib.closing(PodNet(one.netns(uid), conf)))
 
         yield made
 

@@ -78,6 +78,13 @@ class Client:
         body = envelope(_VERSION[plural], _KIND[plural].kind, obj)
         return self.ask("POST", self.path(plural, namespace=namespace), body, PROTOBUF)
 
+    def review(self, kind: str, path: str, spec: Obj, **metadata: str) -> Any:
+        """The status that comes back of what is no object of its own: an access review, a TokenReview, a TokenRequest."""
+        version = f"{'authorization' if kind.endswith('AccessReview') else 'authentication'}.k8s.io/v1"
+        answer = self.ask("POST", path, envelope(version, kind, {"metadata": metadata, "spec": spec}), PROTOBUF)
+        assert answer.status == 201, answer.body
+        return answer.obj["status"]
+
     def get(self, plural: str, name: str) -> Any:
         return self.do("GET", self.path(plural, name))
 

@@ -1,7 +1,7 @@
 """Programs in the network of a pod, without an image for them: the namespace of the pod's container is entered from here.
 
-    where = PodNet(one.container_netns(uid))
-    where.serve(8080, "one")                       # a web server that tells its name, and a UDP one: agnhost's netexec
+    where = PodNet(one.netns(uid))
+    where.serve(8080, "one"), where.serve_udp(8081, "one")      # what agnhost's netexec does: tells its name, over HTTP and UDP
     where.fetch("10.96.3.4", 80), where.ask_udp("10.96.3.4", 81), where.lookup("web", "A")
 
 A socket stays in the namespace that it was made in, so only its making happens there.
@@ -18,7 +18,6 @@ import socketserver
 import ssl
 import struct
 import threading
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +28,7 @@ from tests.support.process import fetch, in_netns
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
-    """GET /hostname: the name. /…/ (a page of links): itself. Everything else: what was asked, as JSON; HEAD without it."""
+    """/hostname: the server's name. /: its page, if it has one. Anything else: what was asked, as JSON."""
 
     protocol_version = "HTTP/1.1"
     server: Web
@@ -105,7 +104,7 @@ class Health(socketserver.ThreadingTCPServer):
 
 
 class PodNet:
-    """The network namespace at a path. `resolv_conf`: the pod's, for `lookup`."""
+    """The network namespace at a path; `close` ends what serves there. `resolv_conf`: the pod's, for `lookup`."""
 
     def __init__(self, netns: str, resolv_conf: str = "") -> None:
         self.netns = netns
@@ -165,12 +164,3 @@ class PodNet:
             return in_netns(self.netns, ask)
         except (DNSException, OSError):
             return []
-
-
-@contextlib.contextmanager
-def pod_net(netns: str, resolv_conf: str = "") -> Iterator[PodNet]:
-    made = PodNet(netns, resolv_conf)
-    try:
-        yield made
-    finally:
-        made.close()

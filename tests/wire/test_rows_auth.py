@@ -11,9 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from minik import pki
-from tests.support.e2e import MERGE, PROTOBUF, Client, Obj, row
+from tests.support.e2e import MERGE, Client, Obj, row
 from tests.support.process import Server, until
-from tests.support.protobuf import envelope
 from tests.wire.test_rows_objects import check_operations, notes
 
 ROOT = "kube-root-ca.crt"
@@ -28,13 +27,6 @@ def api(server: Server, namespace: str) -> Client:
 def account(api: Client, name: str, **more: object) -> Obj:
     made: Obj = api.create("serviceaccounts", {"metadata": {"name": name}, **more})
     return made
-
-
-def reviewed(api: Client, path: str, kind: str, obj: Obj) -> Obj:
-    """The status of a review at `/apis/GROUP/v1/…`, sent as the suite does."""
-    version = "/".join(path.split("/")[2:4])
-    status: Obj = api.do("POST", path, envelope(version, kind, obj), PROTOBUF)["status"]
-    return status
 
 
 @row("RootCA ConfigMap test")
@@ -83,14 +75,14 @@ def test_a_service_account_is_updated(api: Client) -> None:
 @row("ServiceAccount, create and review token")
 def test_a_token_is_asked_for_and_reviewed(api: Client) -> None:
     def review(token: str) -> Obj:
-        spec = {"metadata": {"name": "kubernetes"}, "spec": {"token": token}}
-        return reviewed(api, "/apis/authentication.k8s.io/v1/tokenreviews", "TokenReview", spec)
+        path = "/apis/authentication.k8s.io/v1/tokenreviews"
+        status: Obj = api.review("TokenReview", path, {"token": token}, name="kubernetes")
+        return status
 
     sa = account(api, "e2e-token")
-    asked = envelope("authentication.k8s.io/v1", "TokenRequest", {"metadata": {"name": "e2e-token"}})
-    made = api.do("POST", f"{api.path('serviceaccounts', 'e2e-token')}/token", asked, PROTOBUF)
-    token = made["status"]["token"]
-    assert token and made["status"]["expirationTimestamp"]
+    made = api.review("TokenRequest", api.path("serviceaccounts", "e2e-token/token"), {}, name="e2e-token")
+    token = made["token"]
+    assert token and made["expirationTimestamp"]
     status = review(token)
     assert status["authenticated"] is True and not status.get("error")
     user = status["user"]
@@ -117,11 +109,9 @@ def test_reviews_say_what_a_service_account_may(api: Client) -> None:
         """What both kinds of review answer."""
         root = "/apis/authorization.k8s.io/v1"
         local = f"{root}/namespaces/{api.namespace}/localsubjectaccessreviews"
-        everywhere = reviewed(api, f"{root}/subjectaccessreviews", "SubjectAccessReview", {"spec": spec})
-        here = {"metadata": {"namespace": api.namespace}, "spec": spec}
-        return [
-            bool(each.get("allowed")) for each in (everywhere, reviewed(api, local, "LocalSubjectAccessReview", here))
-        ]
+        everywhere = api.review("SubjectAccessReview", f"{root}/subjectaccessreviews", spec)
+        here = api.review("LocalSubjectAccessReview", local, spec, namespace=api.namespace)
+        return [bool(each.get("allowed")) for each in (everywhere, here)]
 
     assert not really()
     assert said() == [False, False]

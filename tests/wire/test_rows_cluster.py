@@ -16,9 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from minik.server.verbs.list import decode_token, encode_token
-from tests.support.e2e import PROTOBUF, Client, Obj, row
+from tests.support.e2e import Client, Obj, row
 from tests.support.process import Answer, Server, until
-from tests.support.protobuf import envelope
 from tests.wire.test_rows_objects import IMAGE
 
 TOKENS_AT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -29,22 +28,14 @@ def api(server: Server, namespace: str) -> Client:
     return Client(server, namespace)
 
 
-def ask_for(api: Client, group: str, kind: str, path: str, spec: Obj, **meta: str) -> Any:
-    """What a review or request that is no object of its own is answered with."""
-    answer = api.ask("POST", path, envelope(f"{group}/v1", kind, {"metadata": meta, "spec": spec}), PROTOBUF)
-    assert answer.status == 201, answer.body
-    return answer.obj["status"]
-
-
 def reviewed(api: Client, bearer: str, *audiences: str) -> Any:
     spec = {"token": bearer, "audiences": list(audiences)}
-    return ask_for(api, "authentication.k8s.io", "TokenReview", "/apis/authentication.k8s.io/v1/tokenreviews", spec)
+    return api.review("TokenReview", "/apis/authentication.k8s.io/v1/tokenreviews", spec)
 
 
 def token(api: Client, account: str, *audiences: str) -> str:
-    path = api.path("serviceaccounts", account) + "/token"
     spec = {"audiences": list(audiences), "expirationSeconds": 3600}
-    status = ask_for(api, "authentication.k8s.io", "TokenRequest", path, spec)
+    status = api.review("TokenRequest", api.path("serviceaccounts", f"{account}/token"), spec)
     assert status["expirationTimestamp"]
     found: str = status["token"]
     return found

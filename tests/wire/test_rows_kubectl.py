@@ -1,5 +1,5 @@
-"""Rows of sig-cli: the commands of `test/e2e/kubectl/kubectl.go`, with kubectl in two versions. Those that need a real container's output
-or a page it serves (guestbook, logs) have theirs in tests/e2e."""
+"""Rows of sig-cli: the commands of `test/e2e/kubectl/kubectl.go`, with kubectl in two versions. The one that needs a
+real container's output (logs) is in tests/e2e; for guestbook, which needs its own images, there is none."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
     matching.py   which hooks want to hear of a write; pure
     review.py     the AdmissionReview that is sent, and what an answer says; pure
     call.py       one hook asked over HTTPS, by way of its Service's pods or a URL
-    dispatch.py   `Webhooks`: **start reading here**; `server/drafts.py`, deletions and the connecting subresources call it
+    dispatch.py   `Webhooks`: **start reading here**; `server/{drafts,resources}.py` and the connecting subresources call it
 
 While nobody has configured any, a write pays for one look at an empty tuple.
 """

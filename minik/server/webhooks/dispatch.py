@@ -173,9 +173,15 @@ class _Case:
             def namespace() -> ROObj | None:
                 return _namespace(self.core, self.subject, obj, self.old)
 
-            versions = [(bound, bound.version(self.subject, namespace, obj, self.old)) for bound in policies]
-            requests = {version: await self.request(version, "", obj) for _, version in versions if version is not None}
-            asked = [(bound, requests[version]) for bound, version in versions if version is not None]
+            asked: list[tuple[Bound, Obj]] = []
+            requests: dict[str, Obj] = {}
+            for bound in policies:
+                version = bound.version(self.subject, namespace, obj, self.old)
+                if version is None:
+                    continue
+                if version not in requests:
+                    requests[version] = await self.request(version, "", obj)
+                asked.append((bound, requests[version]))
             judge(self.core, self.attributes, asked, self.subject, namespace)
         answers = (self.ask(hook, obj) for hook in hooks)
         for said in await asyncio.gather(*answers, return_exceptions=True):
